@@ -1,0 +1,78 @@
+# `make` alone lists the targets. Needs Python 3.11 or later; `make PYTHON=python3.12 ...` names one.
+# Works with GNU make from 3.81 on, as macOS has it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := src/imagefinder/demo
+DEMO_QUERY ?= $(firstword $(sort $(wildcard $(DEMO)/queries/*.*)))
+DEMO_COLLECTION := .imagefinder/demo
+PYTEST := $(BIN)/python -m pytest
+UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-progress \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+export PYTHON VENV
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all check format lint types layers docs docs-serve bench lock build clean \
+	run-env dev-env all-env
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+run: run-env ## set up, index the demo images once and show what is closest to a query
+	@$(BIN)/imagefinder index $(DEMO)/images.csv -c ./$(DEMO_COLLECTION)
+	@echo "The images closest to $(DEMO_QUERY):"
+	@$(BIN)/imagefinder search $(DEMO_QUERY) -k 5 -c ./$(DEMO_COLLECTION)
+
+test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
+	@$(PYTEST) -m "not torch and not emulated and not slow" $(ARGS)
+
+test-all: all-env ## run every test, installing what they need
+	@$(PYTEST) $(ARGS)
+
+check: format lint types layers docs ## check format, lint, types, layers, docs, locks and layout
+	@$(PYTEST) -q tests/test_project.py tests/test_locks.py
+
+format: dev-env
+	@$(BIN)/ruff format --check
+
+lint: dev-env
+	@$(BIN)/ruff check
+
+types: dev-env
+	@$(BIN)/mypy
+
+layers: dev-env
+	@$(BIN)/lint-imports --no-logo
+
+docs: dev-env ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: dev-env ## serve the documentation while you write it
+	@$(BIN)/mkdocs serve
+
+bench: dev-env ## run the benchmarks and compare with the last results
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+build: dev-env ## build the wheel and the source archive into dist/
+	@rm -rf dist
+	@$(BIN)/hatchling build
+
+lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
+	$(UV) pyproject.toml -o requirements/base.txt
+	$(UV) --group pyproject.toml:build -o requirements/build.txt
+	$(UV) pyproject.toml --all-extras --group dev -c requirements/base.txt -c requirements/build.txt \
+		-o requirements/dev.txt
+
+clean: ## remove the environment, the demo collection and everything built
+	rm -rf $(VENV) .imagefinder site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+run-env:
+	@sh tools/environment.sh run
+
+dev-env:
+	@sh tools/environment.sh dev
+
+all-env:
+	@sh tools/environment.sh all

@@ -1,0 +1,1 @@
+"""What ImageFinder promises in figures, measured: `python -m benchmarks [NAME...]`."""

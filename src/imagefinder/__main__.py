@@ -1,0 +1,5 @@
+"""`python -m imagefinder` is the same as `imagefinder`."""
+
+from imagefinder.cli import main
+
+main()

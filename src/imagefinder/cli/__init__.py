@@ -1,0 +1,5 @@
+"""The command line: the only place that prints, and the only one that exits."""
+
+from imagefinder.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,149 @@
+"""imagefinder index"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagefinder.cli.app import FAILURE, INTERRUPTED, app
+from imagefinder.cli.opening import open_finder, table_columns
+from imagefinder.cli.options import (
+    CollectionOption,
+    IdColumnOption,
+    JsonOption,
+    LocationColumnOption,
+    ModelOption,
+    StrictOption,
+)
+from imagefinder.cli.output import note, plain, show_json
+from imagefinder.cli.progress import IndexProgress
+from imagefinder.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagefinder.decode import DecodeLimits
+    from imagefinder.finder import ImageFinder
+    from imagefinder.types import IndexReport
+
+SHOWN = 10  # skipped images in the summary
+
+SourceArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Folders, image files, tables (CSV, TSV, JSON lines, Parquet) or URLs.",
+        show_default=False,
+    ),
+]
+PruneOption = Annotated[
+    str,
+    typer.Option(
+        "--prune",
+        metavar="no|yes|force",
+        help="Remove images that the source no longer holds; force: even more than half.",
+    ),
+]
+
+
+@app.command(epilog="Example:  imagefinder index ~/Pictures --exclude 'screenshots/**' -c photos")
+def index(
+    sources: SourceArgument,
+    prune: PruneOption = "no",
+    include: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="Only such paths, e.g. '2019/**'.", show_default=False),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="GLOB", help="No such paths, e.g. '*.gif'.", show_default=False),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Only so many, at random.", show_default=False)
+    ] = None,
+    model: ModelOption = None,
+    strict: StrictOption = False,
+    retry_skipped: Annotated[
+        bool, typer.Option("--retry-skipped", help="Try images again that were skipped before.")
+    ] = False,
+    id_prefix: Annotated[
+        str, typer.Option(help="Put this before every id.", metavar="TEXT", show_default=False)
+    ] = "",
+    id_column: IdColumnOption = None,
+    location_column: LocationColumnOption = None,
+    max_megapixels: Annotated[
+        float | None, typer.Option(min=0.01, help="Skip larger images.", show_default="100")
+    ] = None,
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Bring the collection up to date with folders, files, tables or URLs."""
+    if prune not in {"no", "yes", "force"}:
+        raise UsageError(f"--prune={prune}: it is no, yes or force")
+    with open_finder(collection, model=model) as finder, asked_to_stop() as stop:
+        with IndexProgress() as progress:
+            report = finder.index(
+                *sources,
+                prune="force" if prune == "force" else prune == "yes",
+                include=include or (),
+                exclude=exclude or (),
+                sample=sample,
+                columns=table_columns(id_column, location_column),
+                id_prefix=id_prefix,
+                retry_skipped=retry_skipped,
+                limits=decode_limits(max_megapixels),
+                stop=stop,
+                on_progress=progress.update,
+            )
+        wait_for_optimizer(finder)
+    if json:
+        show_json(report.counts())
+    else:
+        summarise(report)
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+    if strict and report.skipped:
+        raise typer.Exit(FAILURE)
+
+
+def decode_limits(max_megapixels: float | None) -> "DecodeLimits | None":
+    """The limits with the one that the user raised."""
+    from imagefinder.decode import DecodeLimits
+
+    return None if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Event]:
+    """Set by the first Ctrl-C, so that what is under way is kept; the second one ends at once."""
+    stop = Event()
+
+    def on_interrupt(*_: object) -> None:
+        stop.set()
+        note("finishing what is under way; Ctrl-C again to stop at once")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def wait_for_optimizer(finder: "ImageFinder") -> None:
+    """Building the search index is part of indexing, and takes a while for large collections."""
+    if finder.optimizing:
+        note("building the search index")
+
+
+def summarise(report: "IndexReport") -> None:
+    """The counts in words, and the first of the skipped images with their reasons."""
+    counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
+    print(f"{'interrupted: ' if report.interrupted else ''}{counts or 'nothing to do'}")
+    for problem in report.problems[:SHOWN]:
+        note(f"  skipped {plain(problem.uri)}: {plain(problem.reason)}")
+    if report.skipped > min(SHOWN, len(report.problems)):
+        note("  all skipped images: imagefinder skipped; to try them again: --retry-skipped")
+    if report.interrupted:
+        note("  the same command goes on where this one stopped")

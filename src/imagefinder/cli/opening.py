@@ -1,0 +1,23 @@
+"""From options to what the library takes."""
+
+from typing import TYPE_CHECKING
+
+from imagefinder.config import read_settings
+
+if TYPE_CHECKING:
+    from imagefinder.finder import ImageFinder
+    from imagefinder.sources import TableColumns
+
+
+def open_finder(collection: str | None, *, model: str | None = None) -> "ImageFinder":
+    """The collection of the option, the environment, or the default."""
+    from imagefinder.finder import ImageFinder
+
+    return ImageFinder.open(collection or read_settings().collection, model=model)
+
+
+def table_columns(id: str | None, location: str | None) -> "TableColumns | None":
+    """The columns that the user named."""
+    from imagefinder.sources import TableColumns
+
+    return TableColumns(id=id, location=location) if id or location else None

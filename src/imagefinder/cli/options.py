@@ -1,0 +1,57 @@
+"""The options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+from imagefinder._version import __version__
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end."""
+    if wanted:
+        typer.echo(f"imagefinder {__version__}")
+        raise typer.Exit
+
+
+CollectionOption = Annotated[
+    str | None,
+    typer.Option(
+        "--collection",
+        "-c",
+        metavar="NAME|DIR",
+        help="A collection by name, or a directory.",
+        show_default="$IMAGEFINDER_COLLECTION or default",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+FilterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="EXPR",
+        help="""Only images for which this holds, e.g. 'label == "cat" and width >= 800'.""",
+        show_default=False,
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="The model to embed with.", show_default=False),
+]
+IdColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The table's column of ids.", show_default=False),
+]
+LocationColumnOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The table's column of paths or URLs.", show_default=False),
+]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Exit with 1 if any image is skipped.")
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+VersionOption = Annotated[
+    bool,
+    typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
+]

@@ -1,0 +1,72 @@
+"""How results look: a table for people, plain text when piped, JSON when asked."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console that honours NO_COLOR and knows whether a person reads it."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+
+
+def is_person(stream: object = None) -> bool:
+    """Whether the output goes to a terminal."""
+    return bool(getattr(stream or sys.stdout, "isatty", bool)())
+
+
+def show_json(value: object) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def show_rows(titles: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = "") -> None:
+    """A table for people; tab-separated values without titles when piped.
+
+    `right` names the columns to align right, separated by spaces.
+    """
+    if not is_person():
+        for row in rows:
+            print(*(plain(cell) for cell in row), sep="\t")
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        to_right = title in right.split()
+        table.add_column(title, justify="right" if to_right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(printable(str(cell)) for cell in row))
+    console().print(table)
+
+
+def note(text: str) -> None:
+    """A sentence beside the results, on stderr."""
+    print(text, file=sys.stderr)
+
+
+def plain(cell: object) -> str:
+    """One field of a line: control characters would break the line or the terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(cell))
+
+
+def printable(text: str) -> str:
+    """The same for a table, where square brackets mean markup."""
+    from rich.markup import escape
+
+    return escape(plain(text))
+
+
+def human_bytes(count: float) -> str:
+    """1536 -> 1.5 kB, in powers of 1000 as disks are sold."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

@@ -1,0 +1,75 @@
+"""imagefinder search"""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagefinder.cli.app import app
+from imagefinder.cli.opening import open_finder
+from imagefinder.cli.options import CollectionOption, FilterOption, JsonOption, ModelOption
+from imagefinder.cli.output import note, show_json, show_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from imagefinder.types import Hit
+
+QueryArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="QUERY...",
+        help="A path, a URL, or id:ID; the mean of several is searched for.",
+        show_default=False,
+    ),
+]
+
+
+@app.command(
+    epilog="""Example:  imagefinder search photo.jpg -k 5 --filter 'width >= 800' --open"""
+)
+def search(
+    query: QueryArgument,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 3,
+    filter: FilterOption = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every image.")] = False,
+    open: Annotated[bool, typer.Option("--open", help="Show the pictures in the browser.")] = False,
+    collection: CollectionOption = None,
+    model: ModelOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the images that look most like the query."""
+    with open_finder(collection, model=model) as finder:
+        hits = finder.search(list(query), k, filter=filter, exact=exact)
+        status = finder.status()
+    if json:
+        show_json({"model": status.model, "hits": [as_json(hit) for hit in hits]})
+    else:
+        show_hits(hits)
+        if not hits:
+            note("no image matches" if status.images else "the collection has no images yet")
+    if open:
+        open_page(query, hits)
+
+
+def as_json(hit: "Hit") -> dict[str, object]:
+    """A hit as `search --json` and the service show it."""
+    return {"id": hit.id, "score": hit.score, "uri": hit.uri, "metadata": dict(hit.metadata)}
+
+
+def show_hits(hits: "Sequence[Hit]") -> None:
+    """Score, id and place of each."""
+    rows = [(f"{hit.score:.3f}", hit.id, hit.uri) for hit in hits]
+    show_rows(("score", "id", "uri"), rows, right="score")
+
+
+def open_page(queries: "Sequence[str]", hits: "Sequence[Hit]") -> None:
+    """A page of pictures, in the browser where there is one."""
+    import webbrowser
+
+    from imagefinder.results_page import write_page
+
+    page = write_page(queries, hits)
+    if webbrowser.open(page.as_uri()):
+        note(f"the page is {page}")
+    else:
+        note(f"no browser could be opened; the page is {page}")

@@ -1,0 +1,233 @@
+"""A local collection: a directory that holds a ledger and, for each space, a vector store.
+
+photos/
+    collection.json   the format's version; its presence makes the directory a collection
+    ledger.sqlite     files, outcomes, sources, spaces
+    spaces/NAME/      the embeddings of one model with the image records
+    lock              held by the process that has the collection open, and names it
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imagefinder.errors import (
+    CollectionDamagedError,
+    CollectionError,
+    CollectionFormatError,
+    CollectionInUseError,
+    CollectionNotFoundError,
+    ModelMismatchError,
+    StoreError,
+)
+from imagefinder.places import Places
+from imagefinder.stores.embedded import EmbeddedStore
+from imagefinder.stores.ledger import Ledger
+from imagefinder.types import ImageRecord, ModelSpec
+
+FORMAT = 1
+MARKER = "collection.json"
+
+# from format N to N + 1: what turns the directory into the next format; 1 is the first
+UPGRADES: dict[int, Callable[[Path], None]] = {}
+
+
+class Collection:
+    """An open local collection; this process alone holds it until `close`."""
+
+    def __init__(self, path: Path, name: str, *, create: bool = False) -> None:
+        self.path, self.name = path, name
+        if not is_collection(path):
+            if not create:
+                raise CollectionNotFoundError(f"{self.name}: there is no such collection")
+            make(path, self.name)
+        self._lock = lock(path, self.name)
+        try:
+            upgrade(path, self.name)
+            self.ledger = Ledger(path / "ledger.sqlite")
+        except BaseException:
+            self._lock.release()
+            raise
+        self._stores: dict[str, EmbeddedStore] = {}
+        try:
+            self.settle()
+        except BaseException:
+            self.close()
+            raise
+
+    def spaces(self) -> list[str]:
+        """The names of the spaces, in the order they were added."""
+        return list(self.ledger.spaces())
+
+    def store(self, space: str) -> EmbeddedStore:
+        """The open store of a space that exists."""
+        if space not in self._stores:
+            self._stores[space] = EmbeddedStore.open(self._folder(space))
+        return self._stores[space]
+
+    def store_for(self, spec: ModelSpec) -> EmbeddedStore:
+        """The store of a model's space, made in a collection that has none yet.
+
+        Raises ModelMismatchError when the space was filled by another version of the model or its
+        preprocessing, or when only other models' spaces exist."""
+        spaces = self.ledger.spaces()
+        if spec.name in spaces:
+            fingerprint, _ = spaces[spec.name]
+            if fingerprint != spec.fingerprint:
+                raise ModelMismatchError(
+                    f"{self.name}: its embeddings come from another version of {spec.name}"
+                    f" ({fingerprint}, installed is {spec.fingerprint}); install the version that"
+                    " made it, or index the images into a new collection"
+                )
+        elif spaces:
+            raise ModelMismatchError(
+                f"{self.name}: holds embeddings of {', '.join(spaces)}, not of {spec.name};"
+                f" use --model {next(iter(spaces))}, or another collection"
+            )
+        else:
+            self._add_space(spec.name, spec.fingerprint, spec.dim)
+        return self.store(spec.name)
+
+    def add_space(self, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
+        """A new, empty space, for example for embeddings that another program made."""
+        if name in self.ledger.spaces():
+            raise CollectionError(f"{self.name}: has a space {name} already; choose another name")
+        self._add_space(name, fingerprint, dim)
+        return self.store(name)
+
+    def places(self) -> Places:
+        """Where the local images of each source are now."""
+        return Places({number: base for number, (_, base) in self.ledger.sources().items()})
+
+    def records(self, ids: Sequence[str]) -> dict[str, ImageRecord]:
+        """The records of those ids that exist, in whichever space."""
+        found: dict[str, ImageRecord] = {}
+        for space in self.spaces():
+            if missing := [id for id in ids if id not in found]:
+                found.update(self.store(space).get(missing))
+        return found
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Take images out of the ledger and every space; finished by `settle` after a crash."""
+        self.ledger.forget(ids)
+        self.discard(ids)
+
+    def discard(self, ids: Sequence[str]) -> None:
+        """Take out of every space what the ledger has forgotten already."""
+        for space in self.spaces():
+            self.store(space).delete(ids)
+        self.ledger.settled(ids)
+
+    def settle(self) -> None:
+        """After a crash: take out of the stores what the ledger never acknowledged."""
+        indexed, gone = self.ledger.unsettled()
+        self.ledger.settled(indexed)
+        if gone:
+            self.discard(gone)
+
+    def close(self) -> None:
+        """Close everything and let other processes in."""
+        for store in self._stores.values():
+            store.close()
+        self._stores.clear()
+        self.ledger.close()
+        self._lock.release()
+
+    def _add_space(self, name: str, fingerprint: str, dim: int) -> None:
+        folder = self._folder(name)
+        if folder.exists():  # a crash came between the store and the ledger: nothing is in it
+            shutil.rmtree(folder)
+        folder.parent.mkdir(exist_ok=True)
+        self._stores[name] = EmbeddedStore.create(folder, dim)
+        self.ledger.add_space(name, fingerprint, dim)
+
+    def _folder(self, space: str) -> Path:
+        return self.path / "spaces" / space
+
+
+def is_collection(path: Path) -> bool:
+    """Whether the directory is a collection."""
+    return (path / MARKER).is_file()
+
+
+def make(path: Path, name: str) -> None:
+    """An empty collection. Refuses a directory that holds anything else."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise CollectionError(
+                f"{name}: the directory is neither empty nor a collection; choose another place"
+            )
+        write_marker(path, FORMAT)
+    except OSError as error:
+        raise StoreError(
+            f"{name}: a collection cannot be made there ({error.strerror or error});"
+            " choose a place that can be written"
+        ) from error
+
+
+def write_marker(path: Path, version: int) -> None:
+    """Say that the directory is a collection of this format, in one step."""
+    temporary = path / f"{MARKER}.new"
+    temporary.write_text(json.dumps({"format": version}) + "\n")
+    temporary.replace(path / MARKER)
+
+
+def upgrade(path: Path, name: str) -> None:
+    """Bring an older format to this one, step by step; refuse a newer one."""
+    version = read_format(path, name)
+    if version > FORMAT:
+        raise CollectionFormatError(
+            f"{name}: has format {version}, this version of imagefinder reads up to {FORMAT};"
+            " upgrade imagefinder: pip install -U imagefinder"
+        )
+    while version < FORMAT:
+        UPGRADES[version](path)
+        version += 1
+        write_marker(path, version)
+
+
+def read_format(path: Path, name: str) -> int:
+    """The format's version. Raises CollectionDamagedError."""
+    try:
+        version = json.loads((path / MARKER).read_text())["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CollectionDamagedError(
+            f"{name}: {MARKER} cannot be read ({error}); restore a backup of the collection"
+        ) from error
+    return int(version)
+
+
+def lock(path: Path, name: str) -> FileLock:
+    """Hold the collection for this process. Raises CollectionInUseError that names the holder."""
+    holder = path / "lock.json"
+    held = FileLock(path / "lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise CollectionInUseError(
+            f"{name}: the collection is open in another process{describe(holder)};"
+            " wait until it ends, or stop it, and try again"
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"{name}: the collection cannot be locked ({error.strerror or error});"
+            " check the permissions of the directory"
+        ) from error
+    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+    holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
+    return held
+
+
+def describe(holder: Path) -> str:
+    """Who holds the lock, in words, as far as is known."""
+    try:
+        who = json.loads(holder.read_text())
+        return f" (process {who['pid']}: {who['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""

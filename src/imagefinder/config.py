@@ -1,0 +1,18 @@
+"""What the environment sets, read once and seen by the command line (and the service) alone."""
+
+import os
+from dataclasses import dataclass
+
+from imagefinder.home import DEFAULT_COLLECTION
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Defaults of the options that a user would not want to repeat."""
+
+    collection: str = DEFAULT_COLLECTION  # IMAGEFINDER_COLLECTION
+
+
+def read_settings() -> Settings:
+    """The settings of this environment."""
+    return Settings(collection=os.environ.get("IMAGEFINDER_COLLECTION") or DEFAULT_COLLECTION)

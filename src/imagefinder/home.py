@@ -1,0 +1,87 @@
+"""From what a user calls a collection to where it is."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from imagefinder.collection import is_collection
+from imagefinder.errors import CollectionError, CollectionNotFoundError, UsageError
+
+DEFAULT_COLLECTION = "default"
+NAME = re.compile(r"[^\W_][\w .-]*")  # what is a safe folder name on every system
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A local collection: how the user calls it, and its directory."""
+
+    name: str
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        return is_collection(self.path)
+
+    def require(self) -> None:
+        """Raises CollectionNotFoundError that names the collections there are."""
+        if not self.exists:
+            names = ", ".join(place.name for place in named_collections()) or "none yet"
+            raise CollectionNotFoundError(
+                f"{self.name}: there is no such collection (there are: {names});"
+                f" make it with: imagefinder index FOLDER -c {self.name}"
+            )
+
+
+def place_of(where: str | Path) -> Place:
+    """A bare name is in the user's data directory, anything with a separator is a directory.
+
+    Raises UsageError, and CollectionError for a directory that is neither empty nor a collection.
+    """
+    text = os.fspath(where)
+    if "://" in text:
+        kind = text.partition("://")[0]
+        raise UsageError(f"{kind}:// collections are not supported by this version")
+    if is_directory(text) or isinstance(where, Path):
+        place = Place(text, Path(text).expanduser().absolute())
+    elif NAME.fullmatch(text):
+        place = Place(text, home() / text)
+    else:
+        raise UsageError(f"{text!r}: not a collection's name; use letters, digits, '-', '_', '.'")
+    refuse_other_directories(place)
+    return place
+
+
+def is_directory(text: str) -> bool:
+    """Whether the user means a path rather than a name."""
+    return "/" in text or "\\" in text or text in {".", ".."} or text.startswith("~")
+
+
+def refuse_other_directories(place: Place) -> None:
+    """A directory with other things in it never becomes a collection."""
+    path = place.path
+    if path.is_file():
+        raise CollectionError(f"{place.name}: a collection is a directory, this is a file")
+    if path.is_dir() and not is_collection(path) and any(path.iterdir()):
+        raise CollectionError(
+            f"{place.name}: the directory is neither empty nor a collection; name another place"
+        )
+
+
+def home() -> Path:
+    """Where named collections live."""
+    return Path(platformdirs.user_data_path("imagefinder", appauthor=False)) / "collections"
+
+
+def named_collections() -> list[Place]:
+    """The collections with a bare name, in order."""
+    if not home().is_dir():
+        return []
+    return [Place(path.name, path) for path in sorted(home().iterdir()) if is_collection(path)]
+
+
+def folder_bytes(path: Path) -> int:
+    """The size on disk of what is below a folder."""
+    return sum(file.stat().st_blocks * 512 for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,12 @@
+"""source -> store: bounded, incremental, resumable.
+
+triage    what the ledger knows already costs no read
+examine   on every core: read, hash, decode, preprocess, embed
+commit    store first, then ledger, in one order that makes a crash harmless
+run       the three together over one source
+prune     what the source no longer holds
+"""
+
+from imagefinder.ingest.run import IndexOptions, index_source
+
+__all__ = ["IndexOptions", "index_source"]

@@ -1,0 +1,130 @@
+"""Outcomes -> store and ledger, in the one order that makes a crash harmless.
+
+    1. the ledger notes the ids whose store entries are about to change (in doubt)
+    2. the store is written: idempotent
+    3. the ledger records the outcomes in one step: this is the acknowledgement
+    4. what was renamed is deleted from the store under its old id
+
+After a crash, `Collection.settle` deletes from the store what is in doubt and not in the ledger.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from time import monotonic
+
+import numpy as np
+
+from imagefinder.ingest.examine import Embedded, Examined, revised
+from imagefinder.ingest.triage import Failed, Revised, digest
+from imagefinder.protocols import VectorStore
+from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.types import ImageRef, IndexReport, Skipped
+
+COMMIT_IMAGES = 256  # so many are redone at most after a crash,
+COMMIT_SECONDS = 2.0  # or as many as come in so much time
+PROBLEMS = 20  # skipped images that a report shows
+
+
+@dataclass(slots=True)
+class Committer:
+    """Collects outcomes and writes them in batches; counts them in `report` once written."""
+
+    ledger: Ledger
+    store: VectorStore
+    source: int
+    report: IndexReport
+    portable: Callable[[str], str]  # uri as read -> uri as stored, see places.py
+    discard: Callable[[Sequence[str]], None]  # out of every space
+    on_skipped: Callable[[Skipped], None]
+    waiting: list[Examined] = field(default_factory=list)
+    last: float = field(default_factory=monotonic)
+
+    def add(self, outcomes: Sequence[Examined]) -> bool:
+        """True when this wrote a batch."""
+        self.waiting.extend(outcomes)
+        if len(self.waiting) < COMMIT_IMAGES and monotonic() - self.last < COMMIT_SECONDS:
+            return False
+        self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what waits."""
+        batch, self.waiting = self.waiting, []
+        embedded = one_each([item for item in batch if isinstance(item, Embedded)])
+        revisions = [item for item in batch if isinstance(item, Revised)]
+        failures = [item for item in batch if isinstance(item, Failed)]
+        self._write(embedded, revisions, failures)
+        self._count(embedded, revisions, failures)
+        self.last = monotonic()
+
+    def _write(
+        self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
+    ) -> None:
+        renamed = [item.renamed_from for item in embedded if item.renamed_from is not None]
+        if embedded:
+            self.ledger.doubt([item.ref.id for item in embedded])
+            records = [
+                replace(item.record, uri=self.portable(item.record.uri)) for item in embedded
+            ]
+            self.store.upsert(records, np.stack([item.embedding for item in embedded]))
+        if revisions:
+            self._revise(revisions)
+        images = [self._entry(item.ref, item.record.sha256) for item in embedded]
+        images += [self._entry(item.ref, item.sha256) for item in revisions]
+        self.ledger.acknowledge(images, [self._skip(item) for item in failures], gone=renamed)
+        if renamed:
+            self.discard(renamed)
+
+    def _revise(self, revisions: Sequence[Revised]) -> None:
+        records = self.store.get([item.ref.id for item in revisions])
+        self.store.update(
+            [
+                replace(revised(records[item.ref.id], item.ref), uri=self.portable(item.ref.uri))
+                for item in revisions
+                if item.ref.id in records
+            ]
+        )
+
+    def _count(
+        self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
+    ) -> None:
+        for item in embedded:
+            if item.renamed_from is not None:
+                self.report.renamed += 1
+            elif item.is_new:
+                self.report.added += 1
+            else:
+                self.report.updated += 1
+        for revision in revisions:
+            if revision.told:
+                self.report.updated += 1
+            else:
+                self.report.unchanged += 1
+        for failure in failures:
+            skipped = Skipped(failure.ref.id, failure.ref.uri, failure.reason)
+            self.report.skipped += 1
+            if len(self.report.problems) < PROBLEMS:
+                self.report.problems.append(skipped)
+            self.on_skipped(skipped)
+
+    def _entry(self, ref: ImageRef, sha256: str) -> ImageEntry:
+        metadata = digest(ref.metadata)
+        return ImageEntry(ref.id, self.source, ref.path, ref.size, ref.mtime_ns, sha256, metadata)
+
+    def _skip(self, item: Failed) -> SkippedEntry:
+        ref = item.ref
+        return SkippedEntry(
+            self.source, ref.id, ref.path, ref.size, ref.mtime_ns, item.final, item.reason
+        )
+
+
+def one_each(items: Sequence[Embedded]) -> list[Embedded]:
+    """Two copies of a renamed file can both name the old path: only one is the renamed one."""
+    taken: set[str | None] = set()
+    result = []
+    for item in items:
+        old = item.renamed_from
+        result.append(item if old not in taken else replace(item, renamed_from=None))
+        if old is not None:
+            taken.add(old)
+    return result

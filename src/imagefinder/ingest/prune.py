@@ -1,0 +1,29 @@
+"""Removes what a source no longer holds, and refuses where that looks like a mistake."""
+
+from imagefinder.ahead import chunks
+from imagefinder.collection import Collection
+from imagefinder.errors import PruneRefusedError
+from imagefinder.protocols import Source
+from imagefinder.types import IndexReport
+
+AT_ONCE = 500  # ids deleted in one step
+
+
+def prune(
+    source: Source, number: int, collection: Collection, report: IndexReport, *, force: bool
+) -> None:
+    """Remove the images of this source that the run did not meet and that are gone.
+
+    Raises PruneRefusedError when more than half would go and `force` is not set.
+    """
+    unseen = collection.ledger.unseen(number)
+    gone = [entry.id for entry in unseen if not source.exists(entry.path)]
+    total = collection.ledger.count(number)
+    if not force and len(gone) * 2 > total:
+        raise PruneRefusedError(
+            f"{source.root}: --prune would remove {len(gone)} of {total} images, more than half;"
+            " if that is meant, use --prune=force"
+        )
+    for ids in chunks(gone, AT_ONCE):
+        collection.delete(ids)
+        report.removed += len(ids)

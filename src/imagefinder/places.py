@@ -1,0 +1,35 @@
+"""Where images are: uris as they are stored, and as they are now.
+
+A stored uri of a local image is `NUMBER:PATH`, its source's number in the ledger and the path below
+that source's base folder, so that the folder can be moved. Every other uri is stored as it is.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """`bases`: source number -> folder that its local images are below, with forward slashes."""
+
+    bases: Mapping[int, str]
+
+    def portable(self, uri: str, source: int) -> str:
+        """The uri to store for an image that was read from `uri`."""
+        base = self.bases[source].rstrip("/") + "/"
+        return f"{source}:{uri.removeprefix(base)}" if uri.startswith(base) else uri
+
+    def locate(self, uri: str) -> str:
+        """Where a stored uri is now: an absolute path or a URL."""
+        number, colon, path = uri.partition(":")
+        if colon and number.isdecimal() and int(number) in self.bases:
+            return self.bases[int(number)].rstrip("/") + "/" + path
+        return uri
+
+
+def base_of(root: str) -> str:
+    """The folder or URL that a source's images are below: the root, or a table's own folder."""
+    if "://" in root or os.path.isdir(root):
+        return root
+    return os.path.dirname(root)

@@ -1,0 +1,76 @@
+"""When images have moved as a whole: their collection follows."""
+
+import os
+from dataclasses import replace
+
+from imagefinder.collection import Collection
+from imagefinder.errors import SourceError, UsageError
+
+PAGE = 500  # records rewritten at once
+
+
+def relocate(collection: Collection, old: str, new: str) -> int:
+    """Point what was at or below `old` to `new`; returns how many sources and single images moved.
+
+    Raises SourceError when `new` does not exist, UsageError when nothing is at or below `old`.
+    """
+    old, new = (absolute(place) for place in (old, new))
+    if "://" not in new and not os.path.exists(new):
+        raise SourceError(f"{new}: no such file or folder; name the place where the images are now")
+    moved = move_sources(collection, old, new) + move_images(collection, old, new)
+    if not moved:
+        roots = ", ".join(root for root, _ in collection.ledger.sources().values()) or "none"
+        raise UsageError(
+            f"{old}: no images of {collection.name} are below it; its sources: {roots}"
+        )
+    return moved
+
+
+def move_sources(collection: Collection, old: str, new: str) -> int:
+    """Sources whose root or base is at or below `old`: their images follow by themselves."""
+    moved = 0
+    for number, (root, base) in collection.ledger.sources().items():
+        target = moved_path(root, old, new), moved_path(base, old, new)
+        if target != (root, base):
+            collection.ledger.move_source(number, *target)
+            moved += 1
+    return moved
+
+
+def move_images(collection: Collection, old: str, new: str) -> int:
+    """Images that a table names by absolute path are stored so, and are rewritten one by one."""
+    moved = 0
+    for space in collection.spaces():
+        store, after = collection.store(space), ""
+        while ids := collection.ledger.ids(after=after, limit=PAGE):
+            records = store.get(ids).values()
+            changed = [
+                replace(record, uri=moved_path(record.uri, old, new))
+                for record in records
+                if moved_path(record.uri, old, new) != record.uri
+            ]
+            store.update(changed)
+            moved += len(changed)
+            after = ids[-1]
+    return moved
+
+
+def moved_path(path: str, old: str, new: str) -> str:
+    """`path` with `new` in the place of `old`, when it is at or below `old`."""
+    if path == old:
+        return new
+    if path.startswith(old.rstrip("/") + "/"):
+        return new.rstrip("/") + path[len(old.rstrip("/")) :]
+    return path
+
+
+def absolute(place: str) -> str:
+    """An absolute path, or a URL as it is."""
+    if "://" in place:
+        return place
+    return os.path.abspath(os.path.expanduser(place))
+
+
+def joined(base: str, path: str) -> str:
+    """Where a source's image is: a path below the base, or what is absolute already."""
+    return path if "://" in path or os.path.isabs(path) else f"{base.rstrip('/')}/{path}"

@@ -1,0 +1,154 @@
+"""query -> hits: fetch -> decode -> preprocess -> embed -> search."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imagefinder.arrays import Embedding, Pixels
+from imagefinder.decode import DecodeLimits, decode, from_array, from_image
+from imagefinder.errors import (
+    FetchError,
+    ImageError,
+    ImageNotFoundError,
+    ModelError,
+    UsageError,
+)
+from imagefinder.filters import Filter
+from imagefinder.protocols import Embedder, VectorStore
+from imagefinder.query import IdPart, ImagePart, Part, Query, TextPart
+from imagefinder.types import Box, Decoded, Hit, ModelSpec, Scored
+
+if TYPE_CHECKING:
+    from imagefinder.query import Picture
+
+MAX_K = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Searcher:
+    """What searching one space needs. `embedder` is called when an image must be embedded, so that
+    a search by id loads no model; `read` gives the bytes of a path or URL."""
+
+    store: VectorStore
+    embedder: Callable[[], Embedder]
+    read: Callable[[str], bytes]
+    locate: Callable[[str], str]  # a stored uri -> where the image is now
+    spec: ModelSpec | None  # None for a space whose embeddings were imported
+    limits: DecodeLimits = DecodeLimits()  # noqa: RUF009 - frozen
+
+    def search(
+        self,
+        queries: Sequence[Embedding],
+        k: int,
+        *,
+        filter: Filter | None,
+        exact: bool,
+    ) -> list[list[Hit]]:
+        """The hits of each query embedding."""
+        if not 1 <= k <= MAX_K:
+            raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
+        if not queries:
+            return []
+        found = self.store.search(np.stack(queries), k, filter=filter, exact=exact)
+        return [[self._hit(scored) for scored in row] for row in found]
+
+    def embed(self, query: Query) -> Embedding:
+        """(dim,): the weighted mean of the parts' embeddings, normalised."""
+        total = np.zeros(self.store.dim, dtype=np.float64)
+        for part in query.parts:
+            total += part.weight * self._embed_part(part)
+        length = float(np.linalg.norm(total))
+        if not math.isfinite(length) or length < 1e-6:
+            raise UsageError("the parts of the query cancel out; change their weights")
+        if len(query.parts) == 1 and query.parts[0].weight == 1.0:
+            return total.astype(np.float32)  # unit length already, to the last bit
+        return (total / length).astype(np.float32)
+
+    def _embed_part(self, part: Part) -> Embedding:
+        match part:
+            case IdPart():
+                return self._embedding_of(part.id)
+            case TextPart():
+                raise ModelError(
+                    f"{self.embedder().spec.name}: the model has no text side;"
+                    " search with an image, a URL or id:ID"
+                )
+            case ImagePart():
+                return self._embed_image(part)
+
+    def _embedding_of(self, id: str) -> Embedding:
+        found = self.store.embeddings([id])
+        if id not in found:
+            raise ImageNotFoundError(f"{id}: no image of the collection has this id")
+        return found[id]
+
+    def _embed_image(self, part: ImagePart) -> Embedding:
+        embedder = self.embedder()
+        decoded = self._decode(part.image, None if part.box else embedder.spec.decode_size)
+        pixels = cut(decoded.pixels, part.box) if part.box else decoded.pixels
+        tensor = embedder.preprocess(pixels)
+        row: Embedding = embedder.embed(tensor[None])[0]
+        if not np.isfinite(row).all() or not row.any():
+            raise ImageError("query: the model gives no embedding of this image")
+        return row
+
+    def _decode(self, image: "Picture", at_least: int | None) -> Decoded:
+        if isinstance(image, (str, Path)):
+            return self._decode_file(str(image), at_least)
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            try:
+                return decode(bytes(image), at_least=at_least, limits=self.limits)
+            except ImageError as error:
+                raise ImageError(f"query: {error}") from error
+        if isinstance(image, np.ndarray):
+            return from_array(image)
+        return from_image(image)
+
+    def _decode_file(self, where: str, at_least: int | None) -> Decoded:
+        try:
+            data = self.read(where)
+        except FetchError as error:
+            hint = ""
+            if self.store.get([where]):
+                hint = f"; for the image of the collection write id:{where}"
+            raise FetchError(f"{error}{hint}") from error
+        try:
+            return decode(data, at_least=at_least, limits=self.limits)
+        except ImageError as error:
+            raise ImageError(f"{where}: {error}") from error
+
+    def _hit(self, scored: Scored) -> Hit:
+        record = scored.record
+        return Hit(
+            id=record.id,
+            score=scored.score,
+            uri=self.locate(record.uri),
+            metadata=record.metadata,
+            confidence=confidence(scored.score, self.spec),
+        )
+
+
+def confidence(score: float, spec: ModelSpec | None) -> float | None:
+    """How likely a person calls the two alike, by the logistic curve fitted for the model."""
+    if spec is None or spec.calibration is None:
+        return None
+    slope, offset = spec.calibration
+    return 1 / (1 + math.exp(-(slope * score + offset)))
+
+
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    """The part of the picture inside the box, at least one pixel."""
+    height, width = pixels.shape[:2]
+    if not (0 <= box.x < 1 and 0 <= box.y < 1 and box.width > 0 and box.height > 0):
+        raise UsageError(
+            f"box {box.x},{box.y},{box.width},{box.height}: it must be x,y,width,height as"
+            " fractions (0 to 1) of the image"
+        )
+    left, top = int(box.x * width), int(box.y * height)
+    right = max(left + 1, min(width, round((box.x + box.width) * width)))
+    bottom = max(top + 1, min(height, round((box.y + box.height) * height)))
+    return pixels[top:bottom, left:right]

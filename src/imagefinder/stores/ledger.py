@@ -1,0 +1,301 @@
+"""What the vector store need not know: which file gave which image, and what came of it.
+
+The store is written first and the ledger after it, so the ledger's word is the acknowledgement. Ids
+whose store entry may be ahead of the ledger stand in the table `in_doubt` meanwhile; `settle` puts
+them right after a crash, which makes every crash harmless without looking through the whole store.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from imagefinder.errors import CollectionDamagedError, StoreError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS sources (
+    source INTEGER PRIMARY KEY,
+    root TEXT NOT NULL UNIQUE,
+    base TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS spaces (
+    name TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    dim INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS images (
+    id TEXT PRIMARY KEY,
+    source INTEGER NOT NULL REFERENCES sources,
+    path TEXT NOT NULL,
+    size INTEGER,
+    mtime_ns INTEGER,
+    sha256 TEXT NOT NULL,
+    metadata TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS images_source ON images (source);
+CREATE INDEX IF NOT EXISTS images_content ON images (sha256);
+CREATE TABLE IF NOT EXISTS skipped (
+    source INTEGER NOT NULL REFERENCES sources,
+    id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    size INTEGER,
+    mtime_ns INTEGER,
+    final INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (source, id, path)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS in_doubt (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE seen (source INTEGER, id TEXT, path TEXT, PRIMARY KEY (source, id, path));
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """An indexed image: where it came from, and what its file was like then."""
+
+    id: str
+    source: int
+    path: str  # ImageRef.path
+    size: int | None
+    mtime_ns: int | None
+    sha256: str
+    metadata: str  # a digest: a change of metadata alone is seen without reading the image
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedEntry:
+    """A skipped image. When `final`, it is not tried again until its file changes."""
+
+    source: int
+    id: str
+    path: str
+    size: int | None
+    mtime_ns: int | None
+    final: bool
+    reason: str
+
+
+class Ledger:
+    """The SQLite file of one collection. Safe to call from several threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = RLock()
+        self._path = path
+        with translated(path):
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            # NORMAL survives kill -9; a power cut may take the last commits, which are then redone
+            self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+            self._db.executescript(SCHEMA)
+
+    # spaces
+
+    def spaces(self) -> dict[str, tuple[str, int]]:
+        """Name -> (fingerprint of the model, dimension)."""
+        rows = self._all("SELECT name, fingerprint, dim FROM spaces ORDER BY rowid")
+        return {name: (fingerprint, dim) for name, fingerprint, dim in rows}
+
+    def add_space(self, name: str, fingerprint: str, dim: int) -> None:
+        """Record a space, or the new fingerprint of one."""
+        with self._write() as db:
+            db.execute("INSERT OR REPLACE INTO spaces VALUES (?, ?, ?)", (name, fingerprint, dim))
+
+    # sources
+
+    def source(self, root: str, base: str) -> int:
+        """The number of the source with this root, new when there was none."""
+        with self._write() as db:
+            db.execute("INSERT OR IGNORE INTO sources (root, base) VALUES (?, ?)", (root, base))
+        return self._number("SELECT source FROM sources WHERE root = ?", (root,))
+
+    def sources(self) -> dict[int, tuple[str, str]]:
+        """Number -> (root that identifies it, base folder or URL of its relative uris)."""
+        rows = self._all("SELECT source, root, base FROM sources")
+        return {source: (root, base) for source, root, base in rows}
+
+    def move_source(self, source: int, root: str, base: str) -> None:
+        """Point a source at the place where its images are now."""
+        with self._write() as db:
+            db.execute(
+                "UPDATE sources SET root = ?, base = ? WHERE source = ?", (root, base, source)
+            )
+
+    # what is known
+
+    def images(self, ids: Sequence[str]) -> dict[str, ImageEntry]:
+        """The entries of those ids that are indexed."""
+        rows = self._all(
+            "SELECT * FROM images WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+        )
+        return {row[0]: ImageEntry(*row) for row in rows}
+
+    def with_content(self, sha256: str) -> list[ImageEntry]:
+        """Indexed images of the same bytes; a few are as good as all."""
+        rows = self._all("SELECT * FROM images WHERE sha256 = ? ORDER BY id LIMIT 20", (sha256,))
+        return [ImageEntry(*row) for row in rows]
+
+    def ids(self, *, after: str = "", limit: int = 1000) -> list[str]:
+        """The indexed ids greater than `after`, in order."""
+        rows = self._all("SELECT id FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
+        return [id for (id,) in rows]
+
+    def count(self, source: int | None = None) -> int:
+        """How many images are indexed, in all or from one source."""
+        if source is None:
+            return self._number("SELECT count(*) FROM images")
+        return self._number("SELECT count(*) FROM images WHERE source = ?", (source,))
+
+    def skips(self, source: int, ids: Sequence[str]) -> dict[tuple[str, str], SkippedEntry]:
+        """The skipped images of a source with these ids, by (id, path)."""
+        rows = self._all(
+            "SELECT * FROM skipped WHERE source = ? AND id IN (SELECT value FROM json_each(?))",
+            (source, json.dumps(ids)),
+        )
+        return {(row[1], row[2]): SkippedEntry(*row) for row in rows}
+
+    def skipped(self) -> Iterator[SkippedEntry]:
+        """Every skipped image, by source and id."""
+        rows = self._all("SELECT * FROM skipped ORDER BY source, id, path")
+        return (SkippedEntry(*row) for row in rows)
+
+    def skipped_count(self) -> int:
+        """How many images are skipped."""
+        return self._number("SELECT count(*) FROM skipped")
+
+    # writing
+
+    def doubt(self, ids: Iterable[str]) -> None:
+        """Note ids whose store entries are about to change."""
+        with self._write() as db:
+            db.executemany("INSERT OR IGNORE INTO in_doubt VALUES (?)", ((id,) for id in ids))
+
+    def acknowledge(
+        self,
+        images: Iterable[ImageEntry],
+        skipped: Iterable[SkippedEntry] = (),
+        gone: Sequence[str] = (),
+    ) -> None:
+        """Record, in one step, images whose store entries are written, images that were skipped,
+        and ids whose store entries are to be deleted (these are in doubt until `settled`)."""
+        with self._write() as db:
+            forget(db, gone)
+            for image in images:
+                db.execute(
+                    "INSERT OR REPLACE INTO images VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    astuple(image),
+                )
+                db.execute(
+                    "DELETE FROM skipped WHERE source = ? AND id = ? AND path = ?",
+                    (image.source, image.id, image.path),
+                )
+                db.execute("DELETE FROM in_doubt WHERE id = ?", (image.id,))
+            for skip in skipped:
+                db.execute(
+                    "INSERT OR REPLACE INTO skipped VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    astuple(skip),
+                )
+
+    def forget(self, ids: Sequence[str]) -> None:
+        """Take indexed images out; they stay in doubt until `settled`."""
+        with self._write() as db:
+            forget(db, ids)
+
+    def settled(self, ids: Iterable[str]) -> None:
+        """The store agrees about these ids."""
+        with self._write() as db:
+            db.executemany("DELETE FROM in_doubt WHERE id = ?", ((id,) for id in ids))
+
+    def unsettled(self) -> tuple[list[str], list[str]]:
+        """After a crash: the ids in doubt that are indexed here, and those that are not."""
+        rows = self._all(
+            "SELECT d.id, i.id IS NOT NULL FROM in_doubt d LEFT JOIN images i ON i.id = d.id"
+        )
+        return [id for id, here in rows if here], [id for id, here in rows if not here]
+
+    # one run over a source
+
+    def start_run(self, source: int) -> None:
+        """Forget which images of the source were seen."""
+        with self._write() as db:
+            db.execute("DELETE FROM seen WHERE source = ?", (source,))
+
+    def see(self, source: int, keys: Sequence[tuple[str, str]]) -> list[str | None]:
+        """Mark (id, path) pairs as seen in this run; for each, the path that claimed the id first
+        (the same path: it stands in the source twice), None when the id is new in this run."""
+        first = "SELECT path FROM seen WHERE source = ? AND id = ? ORDER BY rowid LIMIT 1"
+        claims: list[str | None] = []
+        with self._write() as db:
+            for id, path in keys:
+                claim = db.execute(first, (source, id)).fetchone()
+                claims.append(claim[0] if claim else None)
+                db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (source, id, path))
+        return claims
+
+    def unseen(self, source: int) -> list[ImageEntry]:
+        """The indexed images of the source that this run did not meet."""
+        rows = self._all(
+            "SELECT * FROM images i WHERE source = ? AND NOT EXISTS (SELECT 1 FROM seen s"
+            " WHERE s.source = i.source AND s.id = i.id AND s.path = i.path) ORDER BY id",
+            (source,),
+        )
+        return [ImageEntry(*row) for row in rows]
+
+    def drop_unseen_skips(self, source: int) -> None:
+        """Forget skipped images that the source no longer names."""
+        with self._write() as db:
+            db.execute(
+                "DELETE FROM skipped WHERE source = ? AND NOT EXISTS (SELECT 1 FROM seen s"
+                " WHERE s.source = skipped.source AND s.id = skipped.id AND s.path = skipped.path)",
+                (source,),
+            )
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    # plumbing
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, translated(self._path):
+            return self._db.execute(query, values).fetchall()
+
+    def _number(self, query: str, values: Sequence[object] = ()) -> int:
+        return int(self._all(query, values)[0][0])
+
+
+def forget(db: sqlite3.Connection, ids: Sequence[str]) -> None:
+    """Take images out and put them in doubt, inside a transaction."""
+    db.executemany("INSERT OR IGNORE INTO in_doubt VALUES (?)", ((id,) for id in ids))
+    db.executemany("DELETE FROM images WHERE id = ?", ((id,) for id in ids))
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        text = str(error)
+        if "full" in text or "I/O" in text or "readonly" in text or "unable to open" in text:
+            raise StoreError(
+                f"{path}: cannot be written ({text}); free space or check the permissions,"
+                " then run the same command again"
+            ) from error
+        raise CollectionDamagedError(
+            f"{path}: the ledger is damaged ({text}); restore a backup,"
+            " or index into a new collection"
+        ) from error

@@ -1,0 +1,133 @@
+"""Embeddings that exist already, taken over from a file into a space."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from imagefinder.ahead import chunks
+from imagefinder.arrays import Embedding
+from imagefinder.collection import Collection
+from imagefinder.errors import TransferError
+from imagefinder.exchange import Imported, read
+from imagefinder.models import CATALOG
+from imagefinder.places import Places
+from imagefinder.relocate import joined
+from imagefinder.stores.embedded import EmbeddedStore
+from imagefinder.stores.ledger import ImageEntry
+from imagefinder.types import ImageRecord
+
+AT_ONCE = 500  # rows written in one step
+
+Row = tuple[ImageRecord, Embedding]
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did. `notes` are sentences for the user."""
+
+    space: str
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def take_over(
+    file: Path,
+    collection: Collection,
+    *,
+    space: str | None,
+    ids: Path | None,
+    on_progress: Callable[[int, int | None], None],
+) -> ImportReport:
+    """Add every row of the file to a space: the one of the model that the file names where that is
+    installed, else `space` or one named after the file.
+
+    Raises TransferError; what was written until then stays, and the same import goes on from it.
+    """
+    imported = read(file, ids=ids)
+    name, fingerprint = space_for(file, imported, space)
+    store = space_store(collection, name, fingerprint, imported.dim)
+    number = collection.ledger.source(os.path.abspath(file), os.path.dirname(os.path.abspath(file)))
+    places = collection.places()
+    report = ImportReport(name)
+    for rows in chunks(imported.rows, AT_ONCE):
+        add(rows, collection, store, number, places, report)
+        on_progress(report.added + report.updated + report.skipped, imported.total)
+    report.notes += imported.notes
+    if report.skipped:
+        report.notes.append(
+            f"{report.skipped} ids belong to other images of the space already and were left out"
+        )
+    return report
+
+
+def space_for(file: Path, imported: Imported, space: str | None) -> tuple[str, str]:
+    """Name and fingerprint of the space. Only the very model that made embeddings may add more."""
+    model = (imported.model or "").partition(":")[0]
+    if space is None and model in CATALOG and CATALOG[model].fingerprint == imported.model:
+        return model, CATALOG[model].fingerprint
+    name = space or re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "imported"
+    if name in CATALOG:
+        raise TransferError(
+            f"{name}: that is the name of a model, and the file does not say that this version of"
+            " it made the embeddings; give the space another name with --space"
+        )
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise TransferError(f"{name!r}: a space's name has letters, digits, '-', '_' and '.' only")
+    return name, f"imported:{imported.model or file.name}"
+
+
+def space_store(collection: Collection, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
+    """The space's store, new when there is none."""
+    spaces = collection.ledger.spaces()
+    if name not in spaces:
+        return collection.add_space(name, fingerprint, dim)
+    if spaces[name] != (fingerprint, dim):
+        raise TransferError(
+            f"{collection.name}: its space {name} has other embeddings ({spaces[name][1]}"
+            " dimensions); give another name with --space"
+        )
+    return collection.store(name)
+
+
+def add(
+    rows: list[Row],
+    collection: Collection,
+    store: EmbeddedStore,
+    number: int,
+    places: Places,
+    report: ImportReport,
+) -> None:
+    """Write some rows; an id that another image of the space has is left out."""
+    ids = [record.id for record, _ in rows]
+    owners = collection.ledger.images(ids)
+    stored = store.get(ids)
+    fresh = [
+        (
+            replace(record, uri=places.portable(joined(places.bases[number], record.uri), number)),
+            row,
+        )
+        for record, row in rows
+        if record.id not in stored or owners[record.id].source == number
+    ]
+    report.skipped += len(rows) - len(fresh)
+    if not fresh:
+        return
+    records = [record for record, _ in fresh]
+    collection.ledger.doubt([record.id for record in records])
+    store.upsert(records, np.stack([row for _, row in fresh]))
+    collection.ledger.acknowledge(
+        owners.get(record.id) or entry_of(record, number) for record in records
+    )
+    report.updated += sum(record.id in stored for record in records)
+    report.added += sum(record.id not in stored for record in records)
+
+
+def entry_of(record: ImageRecord, number: int) -> ImageEntry:
+    """What the ledger keeps of an image whose file was not looked at."""
+    return ImageEntry(record.id, number, record.uri, None, None, record.sha256, "")

@@ -1,0 +1,194 @@
+"""Frozen value types that every layer shares."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from imagefinder.arrays import Pixels
+
+MAX_ID_BYTES = 1024  # of an id in UTF-8; what every store takes
+
+Scalar: TypeAlias = str | int | float | bool
+MetadataValue: TypeAlias = Scalar | Sequence[Scalar] | None
+Metadata: TypeAlias = Mapping[str, MetadataValue]
+
+NO_METADATA: Metadata = MappingProxyType({})
+
+
+def _no_metadata() -> Metadata:
+    return NO_METADATA  # not a plain default: Python 3.11 takes every unhashable one for mutable
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRef:
+    """An image that a source names; its bytes are not read yet.
+
+    `path` is the image's key within its source: a path below the root with forward slashes, or a
+    URL. `uri` says where the bytes are: an absolute path or a URL. `size` (bytes) and `mtime_ns`
+    are None where the source cannot tell without reading.
+    """
+
+    id: str
+    path: str
+    uri: str
+    size: int | None = None
+    mtime_ns: int | None = None
+    metadata: Metadata = field(default_factory=_no_metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """An image, or a row of a table, that could not be indexed, with the reason in words."""
+
+    id: str
+    uri: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exif:
+    """What the camera wrote that a filter can use. `date` is naive: cameras seldom know a zone."""
+
+    date: datetime | None = None
+    camera: str | None = None
+    latitude: float | None = None  # degrees, north positive
+    longitude: float | None = None  # degrees, east positive
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One decoded image. `width` and `height` are of the upright image at full size; `pixels` may
+    be smaller where the decoder was allowed to scale."""
+
+    pixels: "Pixels"
+    width: int
+    height: int
+    format: str  # lower case: jpeg, png, webp, avif, heif, gif, tiff, bmp
+    exif: Exif
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """What a collection knows of one image. `size` is in bytes, `mtime` in seconds since 1970."""
+
+    id: str
+    uri: str
+    sha256: str
+    width: int
+    height: int
+    format: str
+    size: int
+    mtime: float | None = None
+    date: datetime | None = None
+    camera: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    metadata: Metadata = field(default_factory=_no_metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A record that a store found, with its cosine similarity to the query (-1 to 1)."""
+
+    record: ImageRecord
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result. `score` is the cosine similarity (-1 to 1); `confidence` (0 to 1) is calibrated
+    per model, None where the model has no calibration."""
+
+    id: str
+    score: float
+    uri: str
+    metadata: Metadata = field(default_factory=_no_metadata)
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of the upright image, as fractions (0 to 1) of its width and height."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The facts of a model: one row of the catalogue.
+
+    `resize` is `squash` (both sides to `size`) or `crop` (short side to `size`, centre cut).
+    A pixel p (0 to 255) enters the graph as (p - mean) / std, RGB, NCHW.
+    """
+
+    name: str
+    dim: int
+    size: int  # pixels a side of the graph's input
+    resize: str
+    resample: str  # bilinear, bicubic
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    file: str  # the graph, relative to the models folder
+    sha256: str
+    licence: str
+    input_name: str
+    output_name: str
+    calibration: tuple[float, float] | None = None  # confidence = sigmoid(a * score + b)
+
+    @property
+    def decode_size(self) -> int:
+        """No side of a decoded picture needs more pixels than this before preprocessing."""
+        return self.size
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever an embedding could: the weights and every preprocessing fact."""
+        facts = (self.sha256, self.dim, self.size, self.resize, self.resample, self.mean, self.std)
+        return f"{self.name}:{_digest(repr(facts))}"
+
+
+def _digest(text: str) -> str:
+    from hashlib import sha256
+
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What one indexing run did. `problems` holds the first skipped images, for a summary."""
+
+    added: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    renamed: int = 0
+    removed: int = 0
+    ignored: int = 0
+    skipped: int = 0
+    interrupted: bool = False
+    problems: list[Skipped] = field(default_factory=list)
+
+    def counts(self) -> dict[str, int]:
+        """The seven counts, in the order that `index --json` prints them."""
+        names = ("added", "updated", "unchanged", "renamed", "removed", "ignored", "skipped")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of a collection. `model` and `dim` are of the space that searches use."""
+
+    collection: str
+    path: str
+    model: str
+    dim: int
+    images: int
+    skipped: int
+    spaces: tuple[str, ...]
+    sources: tuple[str, ...]
+    disk_bytes: int

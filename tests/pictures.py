@@ -1,0 +1,29 @@
+"""Small pictures for tests: made, not stored."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
+    """A picture of 4 x 3 coloured tiles; another seed gives other colours."""
+    tiles = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    return Image.fromarray(tiles).resize(size, Image.Resampling.NEAREST)
+
+
+def write_pictures(folder: Path, names: Sequence[str], *, first: int = 0) -> None:
+    """A picture of its own for every name."""
+    for seed, name in enumerate(names, start=first):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(seed).save(path)
+
+
+def touch_later(path: Path, seconds: int = 10) -> None:
+    """As if the file had been written again later."""
+
+    stat = path.stat()
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns + seconds * 1_000_000_000))

@@ -1,0 +1,110 @@
+#!/bin/sh
+# Make the project's own environment, or bring it up to date: `sh tools/environment.sh LAYER`.
+#
+#   run   what `imagefinder` itself needs, and the package (editable)
+#   dev   and every extra, the tests, the linters, the docs
+#   all   and PyTorch with the built-in model's original weights, and the Debian packages of some tests
+#
+# Quick when nothing changed: a stamp in the environment holds the checksum of what was installed.
+# PYTHON names another interpreter, VENV another folder.
+set -eu
+cd "$(dirname "$0")/.."
+
+layer=${1:-run}
+python=${PYTHON:-python3}
+venv=${VENV:-.venv}
+
+main() {
+    case $layer in
+        run)
+            # What `dev` installs holds all of it, so `make run` after `make test` starts at once.
+            installed dev requirements/dev.txt ||
+                install_layer run requirements/base.txt requirements/build.txt
+            ;;
+        dev) install_layer dev requirements/dev.txt ;;
+        all)
+            install_layer dev requirements/dev.txt
+            install_layer all requirements/torch.txt
+            install_debian_packages
+            ;;
+        *) fail "environment: '$layer' is none of run, dev, all" ;;
+    esac
+}
+
+# install_layer NAME LOCK...
+install_layer() {
+    ! installed "$@" || return 0
+    name=$1 && shift
+    "$venv/bin/python" -c 'import pip' 2>/dev/null || make_venv
+    rm -f "$venv/.imagefinder-$name"
+    count=$(cat "$@" | grep -c '^[a-z].*==')
+    echo "Installing $count packages into $venv; the first time takes a minute or two ..."
+    start=$(date +%s)
+    show_life
+    for lock; do
+        pip install -r "$lock"
+    done
+    [ "$name" = all ] || pip install --no-deps --no-build-isolation --editable .
+    fingerprint "$@" >"$venv/.imagefinder-$name"
+    hide_life
+    echo "Installed in $(($(date +%s) - start)) s."
+}
+
+# installed NAME LOCK...
+installed() {
+    stamp=$venv/.imagefinder-$1 && shift
+    [ "$(cat "$stamp" 2>/dev/null)" = "$(fingerprint "$@")" ] && "$venv/bin/python" -c '' 2>/dev/null
+}
+
+# What decides the content: the place, too, since scripts in an environment hold its path.
+fingerprint() {
+    { pwd && cat "$@" pyproject.toml src/imagefinder/_version.py; } | cksum
+}
+
+make_venv() {
+    command -v "$python" >/dev/null 2>&1 ||
+        fail "no '$python' here: install Python 3.11 or later, or name one: make PYTHON=/path/to/python3"
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        fail "$("$python" --version 2>&1) is too old ($(command -v "$python")); 3.11 or later is needed:" \
+            "install it, or name one: make PYTHON=/path/to/python3"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "this Python cannot make environments; on Debian and Ubuntu: apt-get install python3-venv"
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+}
+
+# A dot every two seconds, for a person to see; pip itself is kept quiet.
+show_life() {
+    [ -t 1 ] || return 0
+    while sleep 2; do printf '.'; done &
+    dots=$!
+    trap hide_life EXIT
+}
+
+hide_life() {
+    [ -n "${dots:-}" ] || return 0
+    kill "$dots" 2>/dev/null || true
+    dots=""
+    echo
+}
+
+pip() {
+    "$venv/bin/python" -m pip --disable-pip-version-check -qq "$@"
+}
+
+install_debian_packages() {
+    command -v qemu-x86_64 >/dev/null 2>&1 && return
+    if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+        echo "Installing Debian's qemu-user ..."
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq qemu-user; } >/dev/null
+    else
+        echo "Without qemu-x86_64 (Debian's qemu-user) the tests of another processor type are skipped." >&2
+    fi
+}
+
+fail() {
+    printf 'imagefinder: %s\n' "$@" >&2
+    exit 1
+}
+
+main
