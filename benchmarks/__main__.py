@@ -1,8 +1,8 @@
 """Run benchmarks, print each figure beside its target and the last result, and keep the results.
 
-    python -m benchmarks                   all but `scaling`
-    python -m benchmarks ingest search     these
-    python -m benchmarks --quick           small, to see that they run; nothing is kept
+python -m benchmarks                   all but `scaling`
+python -m benchmarks ingest search     these
+python -m benchmarks --quick           small, to see that they run; nothing is kept
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from benchmarks import machine, results
+from benchmarks import machine, page, results
 from benchmarks.results import Figure
 
 USUAL = ("startup", "ingest", "memory", "rescan", "search")
@@ -30,6 +30,7 @@ def main() -> int:
         missed += sum(figure.met is False for figure in figures)
         if not options.quick:
             results.keep(name, figures)
+            page.write()
     print(f"{missed} of the targets missed" if missed else "every target met")
     return 1 if missed and not options.quick else 0
 

@@ -12,7 +12,7 @@ from benchmarks.results import Figure
 from imagefinder.models import DEFAULT_MODEL, model_spec
 from imagefinder.models.weights import MODELS
 
-HERE = Path(__file__).parent
+PEERS = Path(__file__).parent / "peers"
 MODEL = MODELS / model_spec(DEFAULT_MODEL).file
 DECODERS = ("pillow", "simplejpeg")
 
@@ -21,7 +21,7 @@ def run(quick: bool) -> list[Figure]:
     """The product, the limit and fastembed take turns, never two at once, so that a machine that
     gets faster or slower does so for all; a ratio is of neighbours."""
     rounds, rounds_beside = (1, 1) if quick else (7, 3)
-    many, few = photographs(24 if quick else 240), photographs(24 if quick else 60)
+    many, few = photographs(24 if quick else 500), photographs(24 if quick else 60)
     ours, limits = [], []
     for _ in range(rounds):
         limits.append(max(peer("limit", many, decoder) for decoder in DECODERS))
@@ -51,7 +51,7 @@ def product(folder: Path) -> float:
 def peer(script: str, folder: Path, how: str) -> float:
     """Images per second of a script that knows nothing of the product."""
     python = peers() / "bin" / "python"
-    command = [python, HERE / "peers" / f"{script}.py", MODEL, folder, how]
+    command = [str(part) for part in (python, PEERS / f"{script}.py", MODEL, folder, how)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
 

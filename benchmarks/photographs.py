@@ -21,7 +21,10 @@ SIZE = (4000, 3000)
 QUALITY = 92
 SMALLEST_SIDE = 1400  # what is smaller would be a blur at this size
 # left, top, right, bottom as fractions: there are few wallpapers, and a part is another picture
-PARTS = ((0.0, 0.0, 1.0, 1.0), (0.0, 0.0, 0.7, 0.7), (0.3, 0.3, 1.0, 1.0))
+PARTS = (
+    (0.0, 0.0, 1.0, 1.0),
+    *((x, y, x + 0.7, y + 0.7) for x, y in ((0, 0), (0.3, 0.3), (0.3, 0), (0, 0.3), (0.15, 0.15))),
+)
 
 
 def photographs(count: int) -> Path:

@@ -77,8 +77,7 @@ def searched(
             for i, truth in enumerate(closest(rows, queries))
         ]
     )
-    p50 = Figure("p50", (percentile(plain, 50),), "ms", at_most=1.0 if targets else None)
-    yield p50
+    yield Figure("p50", (percentile(plain, 50),), "ms", at_most=1.0 if targets else None)
     yield Figure("p99", (percentile(plain, 99),), "ms")
     yield Figure("recall@10", (float(recall),), "", at_least=0.995 if targets else None)
     yield Figure(

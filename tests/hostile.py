@@ -163,8 +163,8 @@ def _bombs() -> Files:
     yield "declared.tif", _tiff({256: 60_000, 257: 60_000}), "megapixels"
     tile = {256: 10, 257: 10, 322: 60_000, 323: 60_000, 259: 8}
     yield "one-tile.tif", _tiff(tile, zlib.compress(bytes(100_000))), "megapixels"
-    for size in (12_000, 16_383):  # below and above what Pillow itself opens
-        yield f"canvas-{size}.webp", _larger_canvas(size), "megapixels"
+    yield "canvas.webp", _larger_canvas(12_000), "144 megapixels"
+    yield "canvas-beyond-pillow.webp", _larger_canvas(16_383), "268.5 megapixels"
     # Bombs beside the picture hurt nobody, and the picture is good.
     flat = zlib.compress(bytes(WIDTH * HEIGHT * 3 + HEIGHT) + bytes(30_000_000))
     yield "too-much-data.png", _png(WIDTH, HEIGHT, flat), GOOD
@@ -275,6 +275,9 @@ def _broken_exif() -> Files:
         "many-values": _exif_entry(0x0112, 3, 3, 1),
         "text-for-turn": _exif_entry(0x0112, 2, 4, 0x61626364),
         "zero-denominator": zero,
+        "text-for-resolution": b"Exif\0\0II*\0\x08\0\0\0\x02\0"
+        + struct.pack("<HHII", 0x011A, 2, 1, 0)
+        + struct.pack("<HHIII", 0x0128, 3, 1, 2, 0),
         "dates": exif_block(tag_0132="0000:00:00 00:00:00", tag_9003="yesterday"),
     }
     for name, block in blocks.items():
@@ -288,9 +291,11 @@ def _broken_exif() -> Files:
     directory[60_000] = (1, 2, 3)
     tiff = encoded(image, "TIFF", tiffinfo=directory)
     yield "private-tag.tif", tiff, GOOD
-    private, artist = (struct.pack("<HHI", tag, 4, 3) for tag in (60_000, 315))
+    private, maker = (struct.pack("<HHI", tag, 4, 3) for tag in (60_000, 271))
     assert private in tiff
-    yield "three-artists.tif", tiff.replace(private, artist), GOOD
+    yield "three-makers.tif", tiff.replace(private, maker), GOOD
+    heic = (DATA / "turned.heic").read_bytes()
+    yield "item-of-no-type.heic", heic.replace(b"Exif", b"\xffxif", 1), "damaged"
 
 
 def _exif_entry(tag: int, type: int, count: int, value: int) -> bytes:

@@ -54,8 +54,7 @@ class ImageServer:
         # Called with `host/path` before an answer: may wait for something.
         self.before: list[threading.Barrier | threading.Event] = []
         self.arrived = threading.Semaphore(0)  # released once a request
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
+        self._server = _QuietServer(("127.0.0.1", 0), self._handler())
         self.port = self._server.server_port
 
     def url(self, path: str) -> str:
@@ -142,6 +141,13 @@ class ImageServer:
                 pass
 
         return Handler
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is part of many a test."""
 
 
 class _EveryHost(httpx.HTTPTransport):

@@ -3,6 +3,7 @@
 import random
 import threading
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,18 @@ def test_the_hostile_folder(tmp_path: Path) -> None:
     assert wrong == {}
     assert sum(verdict is None for verdict in verdicts.values()) > 150
     assert sum(verdict not in (None, IGNORED) for verdict in verdicts.values()) > 100
+
+
+def test_no_warning_is_given(tmp_path: Path) -> None:
+    """Not even one that a caller of Pillow would swallow together with a tag."""
+    make(tmp_path)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        for file in tmp_path.rglob("*"):
+            if file.is_file():
+                with suppress(ImageError):
+                    decode(file.read_bytes())
+    assert [str(warning.message) for warning in given] == []
 
 
 def test_the_hostile_folder_is_always_the_same(tmp_path: Path) -> None:

@@ -364,10 +364,10 @@ def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
 
 def test_a_manifest_cannot_lead_out_of_its_folder(tmp_path: Path) -> None:
     writer = ManifestWriter(tmp_path / MANIFEST)
-    for file in ("../a.jpg", "/a.jpg", "b/../../a.jpg", "good/a.jpg"):
+    for file in ("../a.jpg", "/a.jpg", "b/../../a.jpg", "C:/a.jpg", r"..\a.jpg", "good/..a.jpg"):
         writer.add(Entry("a", file, "", "", 1, {}))
     writer.close()
-    assert [entry.file for entry in read_manifest(tmp_path / MANIFEST)] == ["good/a.jpg"]
+    assert [entry.file for entry in read_manifest(tmp_path / MANIFEST)] == ["good/..a.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_more_hits_than_images(finder: ImageFinder) -> None:
     [
         ("id:nobody", errors.ImageNotFoundError, "no image of the collection has this id"),
         ("no/such/file.jpg", errors.FetchError, "no such file"),
-        ("00.png", errors.FetchError, "write id:00.png"),
+        ("00.png", errors.FetchError, "the image of the collection is id:00.png"),
         (b"no image at all", errors.ImageError, "not an image"),
         (b"", errors.ImageError, "empty"),
         ([], errors.UsageError, "empty"),

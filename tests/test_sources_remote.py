@@ -130,6 +130,24 @@ def test_one_folder_that_cannot_be_listed_does_not_end_the_rest(
     ]
 
 
+def test_the_empty_objects_that_mark_folders_are_no_images(
+    bucket: fsspec.AbstractFileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = type(bucket).ls
+    listed: list[str] = []
+
+    def with_marker(self: object, path: str, **options: object) -> object:
+        listed.append(path.strip("/"))
+        return [{"name": f"{path}/", "size": 0, "type": "file"}, *listing(self, path, **options)]
+
+    monkeypatch.setattr(type(bucket), "ls", with_marker)
+    source = open_source("memory://bucket", exclude=["photos2"])
+    items = list(source.items())
+    assert len([item for item in items if isinstance(item, ImageRef)]) == 4
+    assert items.count(None) == 2
+    assert listed == ["bucket", "bucket/photos", "bucket/photos/a"]  # nothing excluded is listed
+
+
 def test_objects_above_the_limit_are_not_read_whole(bucket: fsspec.AbstractFileSystem) -> None:
     bucket.pipe({"/bucket/big.jpg": b"x" * 2_000_001})
     fetcher = Fetcher(max_bytes=2_000_000)

@@ -266,6 +266,12 @@ def test_json_lines_keep_their_types_and_are_flat(tmp_path: Path) -> None:
     ]
 
 
+def test_half_letters_in_json_do_no_harm(tmp_path: Path) -> None:
+    text = r'{"id": "\ud800x", "url": "http://h/\udfff.jpg", "t": "\ud83d\ude00"}'
+    (ref,) = refs(open_source(table(tmp_path, text, "images.jsonl")))
+    assert (ref.id, ref.uri, ref.metadata["t"]) == ("\ufffdx", "http://h/\ufffd.jpg", "\U0001f600")
+
+
 def test_a_json_list_and_the_list_of_an_object(tmp_path: Path) -> None:
     images = [{"id": 1, "file_name": "http://h/1.jpg"}]
     for content in (images, {"info": {}, "images": images}):

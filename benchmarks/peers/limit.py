@@ -2,8 +2,8 @@
 
     python limit.py MODEL FOLDER pillow|simplejpeg
 
-On every core a thread with a one-thread session of its own; nothing of ImageFinder is in it, and the
-embeddings are thrown away. Prints images per second, once the sessions are there.
+On every core a thread with a one-thread session of its own; nothing of ImageFinder is in it, and
+the embeddings are thrown away. Prints images per second from when the sessions are there.
 """
 
 import os

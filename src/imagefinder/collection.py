@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Lock
 
 from filelock import FileLock, Timeout
 
@@ -54,6 +55,7 @@ class Collection:
             self._lock.release()
             raise
         self._stores: dict[str, EmbeddedStore] = {}
+        self._opening = Lock()
         try:
             self.settle()
         except BaseException:
@@ -66,9 +68,10 @@ class Collection:
 
     def store(self, space: str) -> EmbeddedStore:
         """The open store of a space that exists."""
-        if space not in self._stores:
-            self._stores[space] = EmbeddedStore.open(self._folder(space))
-        return self._stores[space]
+        with self._opening:
+            if space not in self._stores:
+                self._stores[space] = EmbeddedStore.open(self._folder(space))
+            return self._stores[space]
 
     def store_for(self, spec: ModelSpec) -> EmbeddedStore:
         """The store of a model's space, made in a collection that has none yet.

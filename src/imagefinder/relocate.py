@@ -31,9 +31,14 @@ def move_sources(collection: Collection, old: str, new: str) -> int:
     moved = 0
     for number, (root, base) in collection.ledger.sources().items():
         target = moved_path(root, old, new), moved_path(base, old, new)
-        if target != (root, base):
-            collection.ledger.move_source(number, *target)
-            moved += 1
+        if target == (root, base):
+            continue
+        if any(target[0] == other for other, _ in collection.ledger.sources().values()):
+            raise UsageError(
+                f"{target[0]}: is a source of {collection.name} already; two cannot be one"
+            )
+        collection.ledger.move_source(number, *target)
+        moved += 1
     return moved
 
 

@@ -20,6 +20,7 @@ from imagefinder.errors import (
 from imagefinder.filters import Filter
 from imagefinder.protocols import Embedder, VectorStore
 from imagefinder.query import IdPart, ImagePart, Part, Query, TextPart
+from imagefinder.sources.address import redact
 from imagefinder.types import Box, Decoded, Hit, ModelSpec, Scored
 
 if TYPE_CHECKING:
@@ -112,14 +113,12 @@ class Searcher:
         try:
             data = self.read(where)
         except FetchError as error:
-            hint = ""
-            if self.store.get([where]):
-                hint = f"; for the image of the collection write id:{where}"
-            raise FetchError(f"{error}{hint}") from error
+            hint = f"; the image of the collection is id:{where}" if self.store.get([where]) else ""
+            raise FetchError(f"{redact(where)}: {error}{hint}") from error
         try:
             return decode(data, at_least=at_least, limits=self.limits)
         except ImageError as error:
-            raise ImageError(f"{where}: {error}") from error
+            raise ImageError(f"{redact(where)}: {error}") from error
 
     def _hit(self, scored: Scored) -> Hit:
         record = scored.record

@@ -1,5 +1,6 @@
 """The commands in one app, and what becomes of errors: a sentence on stderr and an exit code."""
 
+import logging
 import os
 import sys
 
@@ -29,6 +30,7 @@ def options(version: VersionOption = False, debug: DebugOption = False) -> None:
 
 def main() -> None:
     """The `imagefinder` command."""
+    logging.basicConfig(format="note: %(message)s", level=logging.WARNING)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("IMAGEFINDER_DEBUG"))
     sys.exit(run([argument for argument in arguments if argument != "--debug"], debug=debug))

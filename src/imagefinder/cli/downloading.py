@@ -46,9 +46,10 @@ def download(
 
     Run again, it fetches only what is missing."""
     from imagefinder.download import download
-    from imagefinder.sources import open_source
+    from imagefinder.sources import Fetcher, open_source
 
-    source = open_source(table, columns=table_columns(id_column, location_column))
+    columns = table_columns(id_column, location_column)
+    source = open_source(table, columns=columns, fetcher=Fetcher(per_host=per_host))
     with BarProgress("downloading") as progress:
         report = download(source, directory, workers=workers, per_host=per_host, progress=progress)
     if json:

@@ -17,7 +17,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TILELENGTH, TILEWIDTH, TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from imagefinder.decode import png, tiff
+from imagefinder.decode import heif, png, tiff
 from imagefinder.decode.limits import DecodeLimits
 from imagefinder.errors import ImageError
 
@@ -58,7 +58,7 @@ class _Jpeg(JpegImageFile):
     """Of a file with several pictures (MPO) it is the first one."""
 
     def _read_dpi_from_exif(self) -> None:
-        """Not needed, and broken EXIF could make it fail."""
+        """Not needed, and text for a resolution makes it fail."""
 
 
 class _Tiff(TiffImageFile):
@@ -107,6 +107,7 @@ def _open_tiff(data: bytes) -> ImageFile.ImageFile:
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
     from pi_heif import HeifImageFile
 
+    heif.check(data)
     return HeifImageFile(BytesIO(data))  # type: ignore[no-any-return]
 
 

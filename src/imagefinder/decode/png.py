@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 _SIGNATURE = 8
 _KEPT = (b"IHDR", b"PLTE", b"tRNS")
-_END = b"\0\0\0\0IEND\xaeB`\x82"
 _MOST_PROFILE = 8_000_000  # bytes; press profiles have up to 3 MB
 
 
@@ -43,9 +42,9 @@ def essence(data: bytes) -> Essence:
         at += 12 + length
     if not pixels:
         raise ValueError("it holds no picture data")
-    # The checksum stays empty: Pillow does not look at it, since the zlib stream has its own.
+    # Pillow looks neither at the checksum, as the zlib stream has its own, nor for the end mark.
     start = struct.pack(">I4s", sum(len(part) for part in pixels), b"IDAT")
-    return Essence(b"".join([*head, start, *pixels, bytes(4), _END]), profile, exif)
+    return Essence(b"".join([*head, start, *pixels]), profile, exif)
 
 
 def _profile(chunk: bytes) -> bytes | None:

@@ -6,13 +6,18 @@ that a crash cut short is passed over.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from mmap import ACCESS_READ, mmap
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, Self
 
 from imagefinder.types import ImageRef, Metadata
+
+_OUTWARD = re.compile(r"^/|(^|/)\.\.(/|$)|[:\\]")
+_TYPES = (str, str, str, str, int, dict)  # of an entry's fields
+_DECODER = json.JSONDecoder()  # json.loads guesses the encoding of each line anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +57,17 @@ class Manifest:
         if place is None or self._lines is None:
             return None
         end = self._lines.find(b"\n", place)
-        return _parsed(self._lines[place : end if end >= 0 else None])
+        fields = _DECODER.decode(self._lines[place : end if end >= 0 else None].decode())
+        return Entry(
+            *[fields[name] for name in Entry.__slots__]
+        )  # it was checked when it was found
 
     def named(self, ref: ImageRef) -> ImageRef:
         """The same file under the id and with the metadata that the manifest has for it."""
         entry = self.get(ref.path)
-        return replace(ref, id=entry.id, metadata=entry.metadata) if entry else ref
+        if entry is None:
+            return ref
+        return ImageRef(entry.id, ref.path, ref.uri, ref.size, ref.mtime_ns, entry.metadata)
 
 
 def read_manifest(path: Path) -> Iterator[Entry]:
@@ -105,13 +115,12 @@ def _entries(path: Path) -> Iterator[tuple[int, Entry]]:
 
 def _parsed(line: bytes) -> Entry | None:
     try:
-        fields = json.loads(line)
-        entry = Entry(**{name: fields[name] for name in Entry.__slots__})
+        fields = _DECODER.decode(line.decode())
+        values = [fields[name] for name in Entry.__slots__]
     except (ValueError, TypeError, KeyError):
         return None
-    texts = (entry.id, entry.file, entry.url, entry.sha256)
-    well_formed = all(isinstance(text, str) for text in texts) and isinstance(entry.size, int)
-    if not well_formed or not isinstance(entry.metadata, dict):
+    if not all(map(isinstance, values, _TYPES)):
         return None
-    file = PurePosixPath(entry.file)  # a manifest may come from anywhere and must not lead out
-    return None if file.is_absolute() or ".." in file.parts else entry
+    entry = Entry(*values)
+    # A manifest may come from anywhere and must not lead out of its folder, on no system.
+    return None if _OUTWARD.search(entry.file) else entry

@@ -135,7 +135,7 @@ class ObjectSource:
         within = [
             _object(info, prefix + name)
             for info, name in names
-            if name and info["name"].strip("/") != folder.strip("/")
+            if info["name"].strip("/") != folder.strip("/")
         ]
         return sorted(within, key=lambda found: found.name)
 

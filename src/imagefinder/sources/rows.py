@@ -135,7 +135,7 @@ def _read_json(table: Path) -> Iterator[Row | BadRow]:
 
 def _json_row(number: int, line: int | None, value: object) -> Row | BadRow:
     if isinstance(value, str):
-        return Row(number, line, {LOCATION: value})
+        return Row(number, line, {LOCATION: _whole(value)})
     if not isinstance(value, dict):
         return BadRow(number, line, f"neither an object nor a text: {clip(json.dumps(value))}")
     return Row(number, line, dict(_flat(value)))
@@ -161,7 +161,7 @@ def _read_parquet(table: Path) -> Iterator[Row | BadRow]:
 def _flat(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, MetadataValue]]:
     """Nested objects as `outer.inner`; None for what no filter could use."""
     for key, inner in value.items():
-        name = f"{prefix}{key}"
+        name = prefix + (key if key.isascii() else _whole(key))
         if isinstance(inner, Mapping):
             yield from _flat(inner, f"{name}.")
         elif isinstance(inner, list | tuple):
@@ -176,9 +176,16 @@ def _scalar(value: object) -> Scalar | None:
         value = float(value)
     if isinstance(value, float) and value - value != 0:  # infinite or not a number
         return None
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return value if value.isascii() else _whole(value)
+    if isinstance(value, bool | int | float):
         return value
     return value.isoformat() if isinstance(value, datetime | date) else None
+
+
+def _whole(text: str) -> str:
+    """Without the halves of letters that JSON can write (`\\ud800`) and nothing can store."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def clip(text: str, length: int = 80) -> str:

@@ -13,7 +13,6 @@ from zvec import Collection, Doc
 
 from imagefinder.errors import CollectionDamagedError, StoreError, UsageError
 from imagefinder.filters import Filter
-from imagefinder.stores.embedded_columns import NumberColumns
 from imagefinder.stores.embedded_engine import (
     check_space,
     check_statuses,
@@ -25,7 +24,7 @@ from imagefinder.stores.embedded_filter import widened
 from imagefinder.stores.embedded_schema import EMBEDDING, RECORD, document, schema
 from imagefinder.stores.embedded_search import Search, image_page, parts
 from imagefinder.stores.gate import Gate
-from imagefinder.stores.ids import check_ids, key_of, too_long
+from imagefinder.stores.ids import check_ids, key_of, possible
 from imagefinder.stores.record_json import from_json
 from imagefinder.stores.vectors import unit_rows
 from imagefinder.types import ImageRecord, Scored
@@ -36,12 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedStore"]
 
 EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
+UNINDEXED_LIMIT = 10_000  # images that searches go through one by one beside the graph; 1 ms
+MAX_BATCH = 1000  # documents of one write; zvec takes 1,024
 RECORD_BYTES = 2000  # of one image without its embedding, generously
 
 T = TypeVar("T")
-
-MAX_BATCH = 1000  # documents of one write; zvec takes 1,024
-UNINDEXED_LIMIT = 10_000  # images that searches go through one by one beside the graph; 1 ms
 
 
 class EmbeddedStore:
@@ -81,8 +79,8 @@ class EmbeddedStore:
             raise CollectionDamagedError(f"{path} holds no embeddings; restore a backup")
         self._path, self._zvec, self._dim = path, collection, int(embedding.dimension)
         self._bytes_each = 4 * (4 * self._dim + RECORD_BYTES)  # with log and index; measured: 3
-        self._columns = NumberColumns(path / "columns.json")
         self._gate = Gate()
+        self._count = self._counted()
         self._writing = threading.Lock()
         self._optimizing = threading.Lock()
 
@@ -97,26 +95,22 @@ class EmbeddedStore:
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
         with self._writes():
-            self._columns.assign(records)
-            columns = self._columns.columns
             for part in _batches(list(last.values())):
-                docs = [document(records[index], columns, rows[index]) for index in part]
+                docs = [document(records[index], rows[index]) for index in part]
                 check_space(self._path, len(docs) * self._bytes_each)
                 if check_statuses(self._zvec.upsert(docs), self._path) < len(docs):
                     raise StoreError(f"{self._path}: not every image was stored; try again")
 
     def update(self, records: Sequence[ImageRecord]) -> None:
-        known = {record.id: record for record in records if _possible(record.id)}
+        known = {record.id: record for record in records if possible(record.id)}
         with self._writes():
-            self._columns.assign(known.values())
-            columns = self._columns.columns
             for part in _batches(list(known.values())):
-                docs = [document(record, columns) for record in part]
+                docs = [document(record) for record in part]
                 check_space(self._path, len(docs) * self._bytes_each)
                 check_statuses(self._zvec.update(docs), self._path)
 
     def delete(self, ids: Sequence[str]) -> int:
-        keys = list(dict.fromkeys(key_of(id) for id in ids if _possible(id)))
+        keys = list(dict.fromkeys(key_of(id) for id in ids if possible(id)))
         with self._writes():
             return sum(
                 check_statuses(self._zvec.delete(part), self._path) for part in _batches(keys)
@@ -144,9 +138,9 @@ class EmbeddedStore:
         with self._inside():
             where = None
             if filter is not None and set_up():
-                where = widened(filter.root, self._columns.columns)
-            exact = exact or self._zvec.stats.doc_count <= EXACT_BELOW
-            search = Search(self._zvec, k, filter, where, exact)
+                where = widened(filter.root)
+            exact = exact or self._count <= EXACT_BELOW
+            search = Search(self._zvec, k, filter, where, exact, self._count)
             return [search.closest(row) for row in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":
@@ -158,15 +152,15 @@ class EmbeddedStore:
 
     def count(self) -> int:
         with self._inside():
-            return int(self._zvec.stats.doc_count)
+            return self._count
 
     def needs_optimize(self) -> bool:
         """Whether so much is unindexed that searches get slow."""
         with self._inside():
-            stats = self._zvec.stats
-            indexed = stats.index_completeness.get(EMBEDDING, 0.0)
-        unindexed = stats.doc_count * (1 - indexed)
-        return stats.doc_count > EXACT_BELOW and unindexed > UNINDEXED_LIMIT
+            if self._count <= EXACT_BELOW or self._optimizing.locked():
+                return False
+            indexed = self._zvec.stats.index_completeness.get(EMBEDDING, 0.0)
+            return self._count * (1 - indexed) > UNINDEXED_LIMIT
 
     def optimize(self) -> None:
         with self._inside(), self._optimizing:
@@ -186,7 +180,7 @@ class EmbeddedStore:
     def _fetched(
         self, ids: Sequence[str], fields: list[str], *, vectors: bool
     ) -> Iterator[tuple[str, Doc]]:
-        keys = {key_of(id): id for id in ids if _possible(id)}
+        keys = {key_of(id): id for id in ids if possible(id)}
         for part in _batches(list(keys)):
             with self._inside():
                 docs = self._zvec.fetch(part, output_fields=fields, include_vector=vectors)
@@ -202,15 +196,19 @@ class EmbeddedStore:
     def _writes(self) -> Iterator[None]:
         """One write at a time: zvec's own upserts of one id from two threads may both insert."""
         with self._inside(), self._writing:
-            yield
+            try:
+                yield
+            finally:
+                self._count = self._counted()
+
+    def _counted(self) -> int:
+        """Asked for after each write only: for a second at the start of an `optimize()` zvec's
+        statistics wait, and hold up every thread, for it keeps the interpreter's lock."""
+        return int(self._zvec.stats.doc_count)
 
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _possible(id: str) -> bool:
-    return bool(id) and not too_long(id)
 
 
 def _batches(items: list[T]) -> Iterator[list[T]]:

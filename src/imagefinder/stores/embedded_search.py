@@ -1,7 +1,6 @@
 """Searching one zvec collection: the right k, with filters and ties, whatever zvec can say."""
 
 import heapq
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import numpy as np
 from zvec import Collection, Doc, HnswQueryParam, Query
 
 from imagefinder.filters import Filter
-from imagefinder.stores.embedded_schema import BUCKET, BUCKETS, EMBEDDING, NUMBERS, RECORD, TOKENS
+from imagefinder.stores.embedded_schema import BUCKET, BUCKETS, EMBEDDING, RECORD, TOKENS
 from imagefinder.stores.record_json import from_json
 from imagefinder.stores.vectors import similarities
 from imagefinder.types import ImageRecord, Scored
@@ -37,6 +36,7 @@ class Search:
     filter: Filter | None
     where: str | None  # in zvec's language; lets through at least what the filter does
     exact: bool
+    count: int  # of images
 
     def closest(self, query: "Embedding") -> list[Scored]:
         """The k closest, best first, ties by id.
@@ -78,7 +78,7 @@ class Search:
     def _scanned(self, query: "Embedding") -> list[Scored]:
         """The same by looking at everything that the filter may let through."""
         best: list[Scored] = []
-        for low, high in parts(self.zvec.stats.doc_count):
+        for low, high in parts(self.count):
             records, rows = image_page(self.zvec, low, high, self.where)
             scored = map(Scored, records, similarities(rows, query))
             matching = [h for h in scored if self.filter is None or self.filter.matches(h.record)]
@@ -105,17 +105,12 @@ def image_page(
     docs = zvec.query(
         topk=MAX_TOPK,
         filter=within if where is None else f"{within} and {where}",
-        # zvec fails when a filtered field is not among them.
-        output_fields=[RECORD, BUCKET, *_fields_of(where)],
+        # Of what it filters by zvec wants to have all; else "mismatching schema size" may come.
+        output_fields=[RECORD, BUCKET, TOKENS],
         include_vector=True,
     )
     rows = np.array([doc.vectors[EMBEDDING] for doc in docs], dtype=np.float32)
     return [from_json(doc.fields[RECORD]) for doc in docs], rows
-
-
-def _fields_of(where: str | None) -> list[str]:
-    words = set() if where is None else set(re.findall(r"\w+", where))
-    return [name for name in (TOKENS, *NUMBERS) if name in words and name != BUCKET]
 
 
 def _score(doc: Doc) -> float:

@@ -1,28 +1,30 @@
-"""What an id may be, the same in every store."""
+"""What an id may be, and the key under which a store keeps it."""
 
+import re
 from collections.abc import Iterable
+from hashlib import sha256
 
 from imagefinder.errors import StoreError
+from imagefinder.types import MAX_ID_BYTES
 
-__all__ = ["MAX_ID_BYTES", "check_ids", "key_of", "too_long"]
+__all__ = ["check_ids", "key_of", "possible"]
 
-MAX_ID_BYTES = 1024  # UTF-8; what zvec takes as a primary key
-
-# zvec refuses control characters and line separators in keys, and file names may hold both. The
-# backslash is the mark of the escape, so it is escaped too and no two ids share a key.
-_REFUSED = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-_ESCAPES = {code: f"\\u{code:04x}" for code in [*_REFUSED, ord("\\")]}
+# What zvec refuses in keys, and file names may hold: control characters, line separators, and the
+# lone surrogates that stand for bytes that are not UTF-8. The backslash marks what is escaped.
+_REFUSED = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def key_of(id: str) -> str:
-    """The primary key of an id: the id itself for all but odd ones; one-to-one."""
-    key = id if id.isalnum() else id.translate(_ESCAPES)
-    # A file name that is not UTF-8 comes as lone surrogates: \udce9.
-    return key if key.isascii() else key.encode("utf-8", "backslashreplace").decode()
+    """One-to-one, at most MAX_ID_BYTES of UTF-8; the id itself for all but odd ones."""
+    if not _REFUSED.search(id):
+        return id
+    key = _REFUSED.sub(lambda found: f"\\u{ord(found[0]):04x}", id)
+    return key if len(key.encode()) <= MAX_ID_BYTES else "\\" + sha256(_bytes(id)).hexdigest()
 
 
-def too_long(id: str) -> bool:
-    return len(id) > MAX_ID_BYTES // 4 and len(key_of(id).encode()) > MAX_ID_BYTES
+def possible(id: str) -> bool:
+    """Whether an image can have this id."""
+    return 0 < len(id) and (len(id) <= MAX_ID_BYTES // 4 or len(_bytes(id)) <= MAX_ID_BYTES)
 
 
 def check_ids(ids: Iterable[str]) -> None:
@@ -30,9 +32,12 @@ def check_ids(ids: Iterable[str]) -> None:
     for id in ids:
         if not id:
             raise StoreError("an image has an empty id; give it one to store it")
-        if too_long(id):
-            size = len(key_of(id).encode())
+        if not possible(id):
             raise StoreError(
-                f"{id[:60]}...: the id takes {size:,} bytes, the limit is {MAX_ID_BYTES:,};"
-                " shorten it to store the image"
+                f"{id[:60]}...: the id takes {len(_bytes(id)):,} bytes, the limit is"
+                f" {MAX_ID_BYTES:,}; shorten it to store the image"
             )
+
+
+def _bytes(id: str) -> bytes:
+    return id.encode("utf-8", "surrogatepass")

@@ -7,7 +7,7 @@ them right after a crash, which makes every crash harmless without looking throu
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -90,31 +90,30 @@ class Ledger:
             # NORMAL survives kill -9; a power cut may take the last commits, which are then redone
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             self._db.executescript(SCHEMA)
+        self._spaces, self._sources = self._read_spaces(), self._read_sources()
 
-    # spaces
+    # spaces and sources: few, and read in every search, so they are kept in memory as well
 
-    def spaces(self) -> dict[str, tuple[str, int]]:
-        """Name -> (fingerprint of the model, dimension)."""
-        rows = self._all("SELECT name, fingerprint, dim FROM spaces ORDER BY rowid")
-        return {name: (fingerprint, dim) for name, fingerprint, dim in rows}
+    def spaces(self) -> Mapping[str, tuple[str, int]]:
+        """Name -> (fingerprint of the model, dimension), in the order they were added."""
+        return self._spaces
 
     def add_space(self, name: str, fingerprint: str, dim: int) -> None:
         """Record a space, or the new fingerprint of one."""
         with self._write() as db:
             db.execute("INSERT OR REPLACE INTO spaces VALUES (?, ?, ?)", (name, fingerprint, dim))
+        self._spaces = self._read_spaces()
 
-    # sources
+    def sources(self) -> Mapping[int, tuple[str, str]]:
+        """Number -> (root that identifies it, base folder or URL of its relative uris)."""
+        return self._sources
 
     def source(self, root: str, base: str) -> int:
         """The number of the source with this root, new when there was none."""
         with self._write() as db:
             db.execute("INSERT OR IGNORE INTO sources (root, base) VALUES (?, ?)", (root, base))
+        self._sources = self._read_sources()
         return self._number("SELECT source FROM sources WHERE root = ?", (root,))
-
-    def sources(self) -> dict[int, tuple[str, str]]:
-        """Number -> (root that identifies it, base folder or URL of its relative uris)."""
-        rows = self._all("SELECT source, root, base FROM sources")
-        return {source: (root, base) for source, root, base in rows}
 
     def move_source(self, source: int, root: str, base: str) -> None:
         """Point a source at the place where its images are now."""
@@ -122,6 +121,7 @@ class Ledger:
             db.execute(
                 "UPDATE sources SET root = ?, base = ? WHERE source = ?", (root, base, source)
             )
+        self._sources = self._read_sources()
 
     # what is known
 
@@ -225,13 +225,19 @@ class Ledger:
     def see(self, source: int, keys: Sequence[tuple[str, str]]) -> list[str | None]:
         """Mark (id, path) pairs as seen in this run; for each, the path that claimed the id first
         (the same path: it stands in the source twice), None when the id is new in this run."""
-        first = "SELECT path FROM seen WHERE source = ? AND id = ? ORDER BY rowid LIMIT 1"
-        claims: list[str | None] = []
+        first = (
+            "SELECT id, path FROM seen WHERE source = ? AND id IN (SELECT value FROM json_each(?))"
+            " ORDER BY rowid DESC"  # so that the first one comes last, and stays
+        )
+        ids = json.dumps([id for id, _ in keys])
         with self._write() as db:
-            for id, path in keys:
-                claim = db.execute(first, (source, id)).fetchone()
-                claims.append(claim[0] if claim else None)
-                db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", (source, id, path))
+            claimed = dict(db.execute(first, (source, ids)).fetchall())
+            rows = ((source, id, path) for id, path in keys)
+            db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", rows)
+        claims: list[str | None] = []
+        for id, path in keys:
+            claims.append(claimed.get(id))
+            claimed.setdefault(id, path)
         return claims
 
     def unseen(self, source: int) -> list[ImageEntry]:
@@ -257,6 +263,14 @@ class Ledger:
             self._db.close()
 
     # plumbing
+
+    def _read_spaces(self) -> dict[str, tuple[str, int]]:
+        rows = self._all("SELECT name, fingerprint, dim FROM spaces ORDER BY rowid")
+        return {name: (fingerprint, dim) for name, fingerprint, dim in rows}
+
+    def _read_sources(self) -> dict[int, tuple[str, str]]:
+        rows = self._all("SELECT source, root, base FROM sources")
+        return {source: (root, base) for source, root, base in rows}
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:

@@ -1,0 +1,178 @@
+"""A collection on disk: what a crash at any point leaves, formats, and the lock."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.pictures import write_pictures
+
+from imagefinder import ImageFinder, collection, errors
+from imagefinder.collection import Collection
+from imagefinder.stores.ledger import Ledger
+from imagefinder.testing import FakeEmbedder
+
+NAMES = [f"{number}.png" for number in range(6)]
+
+
+class Crash(BaseException):
+    """As if the process had ended here: nothing catches it."""
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    write_pictures(tmp_path / "photos", NAMES)
+    return tmp_path / "photos"
+
+
+def opened(tmp_path: Path) -> ImageFinder:
+    return ImageFinder.open(tmp_path / "collection", embedder=FakeEmbedder())
+
+
+def stored(tmp_path: Path) -> list[str]:
+    """The ids in the vector store itself, whatever the ledger says."""
+    with closing(Collection(tmp_path / "collection", "test")) as found:
+        return sorted(record.id for record, _ in found.store("fake").scan())
+
+
+def crash(*_: object, **__: object) -> None:
+    raise Crash
+
+
+def test_a_crash_between_store_and_ledger_leaves_no_trace(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr(Ledger, "acknowledge", crash)
+        with pytest.raises(Crash):
+            finder.index(photos)
+    assert stored(tmp_path) == []  # settled when it was opened again
+    with opened(tmp_path) as finder:
+        assert len(finder) == 0
+        assert finder.index(photos).added == len(NAMES)
+    assert stored(tmp_path) == NAMES
+
+
+def test_a_crash_while_an_image_is_updated_keeps_it(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    write_pictures(photos, ["0.png"], first=90)
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr(Ledger, "acknowledge", crash)
+        with pytest.raises(Crash):
+            finder.index(photos)
+    assert stored(tmp_path) == NAMES
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).updated == 1
+        assert finder.search(photos / "0.png", k=1)[0].score == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["discard", "delete"])
+def test_a_crash_while_images_are_removed_is_finished_later(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+        with monkeypatch.context() as patch:
+            patch.setattr(Collection, method, crash)
+            with pytest.raises(Crash):
+                finder.remove(["0.png"])
+    gone = ["0.png"] if method == "discard" else []  # before `delete` nothing has begun
+    assert stored(tmp_path) == [name for name in NAMES if name not in gone]
+    with opened(tmp_path) as finder:
+        assert len(finder) == len(NAMES) - len(gone)
+
+
+def test_a_crash_while_an_image_is_renamed_doubles_nothing(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    (photos / "0.png").rename(photos / "new.png")
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr(Collection, "discard", crash)
+        with pytest.raises(Crash):
+            finder.index(photos)
+    with opened(tmp_path) as finder:
+        assert sorted(record.id for record in finder.images()) == [*NAMES[1:], "new.png"]
+    assert stored(tmp_path) == [*NAMES[1:], "new.png"]
+
+
+def test_a_crash_while_a_space_is_made_is_harmless(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr(Ledger, "add_space", crash)
+        with pytest.raises(Crash):
+            finder.index(photos)
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).added == len(NAMES)
+
+
+def test_an_older_format_is_upgraded_step_by_step(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    steps: list[int] = []
+    monkeypatch.setattr(collection, "FORMAT", 3)
+    monkeypatch.setattr(
+        collection, "UPGRADES", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)}
+    )
+    for _ in range(2):
+        with opened(tmp_path) as finder:
+            assert len(finder) == len(NAMES)
+    assert steps == [1, 2]
+    assert '"format": 3' in (tmp_path / "collection" / "collection.json").read_text()
+
+
+def test_a_newer_format_is_refused_untouched(tmp_path: Path, photos: Path) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    marker = tmp_path / "collection" / "collection.json"
+    marker.write_text('{"format": 2}')
+    with (
+        opened(tmp_path) as finder,
+        pytest.raises(errors.CollectionFormatError, match=r"format 2.*reads up to 1.*pip install"),
+    ):
+        len(finder)
+    assert marker.read_text() == '{"format": 2}'
+
+
+def test_a_missing_space_is_damage(tmp_path: Path, photos: Path) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    (tmp_path / "collection" / "spaces" / "fake").rename(tmp_path / "elsewhere")
+    with (
+        opened(tmp_path) as finder,
+        pytest.raises(errors.CollectionDamagedError, match=r"missing.*restore a backup"),
+    ):
+        finder.search("id:0.png")
+
+
+def test_a_disk_that_is_full_ends_the_run_and_loses_nothing(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's own test fills a real disk; this one is about what comes after."""
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    write_pictures(photos, ["later.png"], first=50)
+
+    def full(*_: Sequence[object]) -> None:
+        raise errors.StoreError("the disk is full; free space and run the same command again")
+
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr("imagefinder.stores.embedded.EmbeddedStore.upsert", full)
+        with pytest.raises(errors.StoreError, match="disk is full"):
+            finder.index(photos)
+        assert len(finder.search("id:0.png", k=10)) == len(NAMES)
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).added == 1
+
+
+def test_an_unwritable_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(errors.StoreError, match="choose a place that can be written"):
+        Collection(tmp_path / "file" / "collection", "mine", create=True)

@@ -1,0 +1,30 @@
+"""The exact and the embedded store, by one contract."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.store_contract")
+
+from imagefinder.protocols import VectorStore
+from imagefinder.stores import embedded
+from imagefinder.stores.embedded import EmbeddedStore
+from imagefinder.stores.exact import ExactStore
+from tests.store_contract import DIM, StoreContract
+
+
+class TestExactStore(StoreContract):
+    @pytest.fixture
+    def store(self) -> Iterator[VectorStore]:
+        store = ExactStore(DIM)
+        yield store
+        store.close()
+
+
+class TestEmbeddedStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[VectorStore]:
+        store = EmbeddedStore.create(tmp_path / "space", DIM)
+        yield store
+        store.close()
