@@ -24,7 +24,9 @@ class TestExactStore(StoreContract):
 
 class TestEmbeddedStore(StoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[VectorStore]:
+    def store(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VectorStore]:
+        """One that goes by its graph however small it is, unless a search is to be exact."""
+        monkeypatch.setattr(embedded, "EXACT_BELOW", 0)
         store = EmbeddedStore.create(tmp_path / "space", DIM)
         yield store
         store.close()

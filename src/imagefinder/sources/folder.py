@@ -69,7 +69,7 @@ class FolderSource:
                     continue
                 path = prefix + name
                 if not name.isascii() and _undecodable(name):
-                    yield _misnamed(entry)
+                    yield _misnamed(entry, prefix)
                 elif _is_dir(entry):
                     below = self._enter(entry, path, [level[2] for level in stack], links)
                     if isinstance(below, Skipped):
@@ -222,13 +222,13 @@ def _undecodable(name: str) -> bool:
     return False
 
 
-def _misnamed(entry: os.DirEntry[str]) -> Skipped | None:
+def _misnamed(entry: os.DirEntry[str], prefix: str) -> Skipped | None:
     """A name that is no text cannot be an id, nor be stored or shown."""
     if not (_is_dir(entry) or is_image_name(entry.name) or is_image_content(entry.path)):
         return None
     path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
     name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-    return Skipped(name, path, f"its name is not valid UTF-8: {name}; rename it to index it")
+    return Skipped(prefix + name, path, f"its name is not valid UTF-8: {name}; rename it to index it")
 
 
 def _words(error: OSError) -> str:
