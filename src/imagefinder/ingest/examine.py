@@ -81,9 +81,7 @@ class Examiner:
             # dead link costs a time-out, so it is not tried again unasked
             return Failed(ref, str(error), final=ref.mtime_ns is None)
         except ImageError as error:
-            return Failed(ref, str(error))
-        except MemoryError:
-            return Failed(ref, "there is not enough memory to decode it", final=False)
+            return Failed(ref, str(error), final=not isinstance(error.__cause__, MemoryError))
 
     def _twin(self, ref: ImageRef, content: str) -> Embedded | None:
         """An indexed image of the same bytes lends its embedding."""
