@@ -32,7 +32,7 @@ def demo_like(count: int) -> Path:
     random = np.random.default_rng(0)
 
     def write(number: int, file: Path) -> None:
-        image = Image.open(pictures[number % len(pictures)]).convert("RGB")
+        image = Image.open(pictures[number % len(pictures)]).convert("RGBA").convert("RGB")
         left, top = random.uniform(0, 0.3, 2) * image.size
         right, bottom = random.uniform(0.7, 1, 2) * image.size
         side = int(random.integers(300, 513))

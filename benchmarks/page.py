@@ -1,4 +1,4 @@
-"""The tables of `docs/benchmarks.md`, written from the results, so that they say the same."""
+"""The tables of `docs/benchmarks.md`, written from the results: `python -m benchmarks.page`."""
 
 import json
 import re
@@ -56,3 +56,7 @@ def target(figure: dict[str, float]) -> str:
     bound = "at most" if "at_most" in figure else "at least"
     limit = number(figure[bound.replace(" ", "_")])
     return f"{bound} {limit}" + ("" if figure["met"] else ", **missed**")
+
+
+if __name__ == "__main__":
+    write()

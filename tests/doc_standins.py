@@ -43,8 +43,8 @@ def make_home(home: Path) -> None:
     for folder, (names, most) in PICTURES.items():
         (home / "Pictures" / folder).mkdir(parents=True)
         for name in names:
-            for image in sorted((DEMO / "images").glob(f"{name}-*"))[:most]:
-                shutil.copyfile(image, home / "Pictures" / folder / image.name)
+            for file in sorted((DEMO / "images").glob(f"{name}-*"))[:most]:
+                shutil.copyfile(file, home / "Pictures" / folder / file.name)
     (home / "Pictures" / "holiday").mkdir()
     for path, (name, date, maker, model) in PHOTOGRAPHS.items():
         exif = Image.Exif()

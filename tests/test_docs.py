@@ -12,14 +12,20 @@ import pytest
 
 pytest.importorskip("termios", reason="the docs' commands are for a Unix shell")
 
-from tests.doc_page import agree, read_page, run_page
+from tests.doc_page import Page, agree, read_page, run_page
 from tests.doc_standins import environment, make_home, web
 
+import make_cli_reference
+
 ROOT = Path(__file__).resolve().parents[1]
-CARD = "src/imagefinder/models/builtin/MODEL_CARD.md"  # a page of the docs includes it
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / CARD]
-PAGES = {str(path.relative_to(ROOT)): path for path in FILES if path.exists()}
-NOT_RUN = 0
+CARD = ROOT / "src" / "imagefinder" / "models" / "builtin" / "MODEL_CARD.md"  # part of a page
+FILES = [ROOT / "README.md", CARD, *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = {path.relative_to(ROOT).as_posix(): path for path in FILES if path.exists()}
+NOT_RUN = {  # how many blocks of a page are marked so
+    "README.md": 2,  # `make run` and `make test`; `pip install`
+    "docs/how-to/tables.md": 1,  # a bucket
+    "docs/reference/cli.md": 1,  # folders that have moved
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,23 +33,109 @@ def runs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[list[str]]]]:
     """The problems of each page that is asked for; as many run at a time as there are cores."""
-    names = {item.callspec.params["name"] for item in request.session.items if is_of_a_page(item)}
+    tests = (item for item in request.session.items if item.name.startswith("test_every_block"))
+    pages = {
+        name: read_page(text(name)) for name in (item.callspec.params["name"] for item in tests)
+    }
+
+    def problems(page: Page) -> list[str]:
+        home = tmp_path_factory.mktemp("reader") / "home"
+        make_home(home)
+        return run_page(page, home, environment(home, proxy))
+
     with web() as proxy, ThreadPoolExecutor(os.cpu_count()) as pool:
-
-        def problems(name: str) -> list[str]:
-            home = tmp_path_factory.mktemp("reader") / "home"
-            make_home(home)
-            page = read_page(PAGES[name].read_text(encoding="utf-8"))
-            return run_page(page, home, environment(home, proxy))
-
-        yield {name: pool.submit(problems, name) for name in sorted(names)}
-
-
-def is_of_a_page(item: pytest.Item) -> bool:
-    return getattr(item, "originalname", "") == "test_every_block_runs"
+        longest_first = sorted(pages, key=lambda name: -len(pages[name].steps))
+        yield {name: pool.submit(problems, pages[name]) for name in longest_first}
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_block_runs(name: str, runs: dict[str, Future[list[str]]]) -> None:
     problems = runs[name].result()
     assert not problems, f"{name}\n" + "\n\n".join(problems)
+
+
+def test_the_blocks_that_do_not_run_are_counted() -> None:
+    marked = {name: len(read_page(text(name)).not_run) for name in PAGES}
+    assert {name: count for name, count in marked.items() if count} == NOT_RUN
+
+
+def test_the_start_section_has_two_commands() -> None:
+    section = text("README.md").partition("## Start")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert blocks == ["make run\nmake test\n"]
+    assert section.count("```") == 2
+
+
+def test_the_command_line_reference_is_that_of_the_command_line() -> None:
+    assert make_cli_reference.reference() == text("docs/reference/cli.md"), (
+        "make it anew: python tools/make_cli_reference.py"
+    )
+
+
+def test_the_links_of_the_readme_lead_somewhere() -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)", text("README.md"))
+    assert len(targets) > 5
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(
+        command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr
+    fetched = r"""<(?:script|img|iframe|source)\b[^>]*\bsrc=["']?(?:https?:)?//[^>]*>"""
+    linked = (
+        r"""<link\b[^>]*\brel=["']?(?:stylesheet|preconnect|icon|preload)[^>]*https?://[^>]*>"""
+    )
+    pages = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")]
+    styles = [path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.css")]
+    assert len(pages) > 20
+    assert [found for page in pages for found in re.findall(f"{fetched}|{linked}", page)] == []
+    assert [found for style in styles for found in re.findall(r"url\(https?:[^)]*", style)] == []
+
+
+def text(name: str) -> str:
+    return PAGES[name].read_text(encoding="utf-8")
+
+
+# the runner itself
+
+
+@pytest.mark.parametrize(
+    ("expected", "shown", "same"),
+    [
+        ("3 added", "\n3 added\n", True),
+        ("3 added", "4 added", False),
+        ("3 added", "3 added\nwarning", False),
+        ("3 added\n...", "3 added\nwarning", True),
+        ("id  uri\na   b", "id     uri  \na      b    ", True),
+        ("0.779 a", "0.778 a", True),
+        ("0.779 a", "0.770 a", False),
+        ("-0.047 a (b)", "-0.047 a (b)", True),
+        ("0.779 a\n... c", "0.779 a\n0.123 b c", True),
+    ],
+)
+def test_outputs_agree(expected: str, shown: str, same: bool) -> None:
+    assert agree(expected, shown) is same
+
+
+def test_a_page_that_is_wrong_is_told(tmp_path: Path) -> None:
+    page = read_page(
+        "```console\n$ echo one\ntwo\n$ false\n```\n\n"
+        "<!-- exits with: 3 -->\n```sh\nexit 3\n```\n\n"
+        "```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    problems = run_page(page, home, environment(home, ""))
+    assert [problem.partition(":")[0] for problem in problems] == ["line 2", "line 4", "line 12"]
+    assert "- two\n+ one" in problems[0]
+    assert "exit code 1, not 0" in problems[1]
+
+
+@pytest.mark.parametrize("block", ["```\nmake\n```", "```bash\nmake\n```", "    make\n"])
+def test_a_block_must_say_what_it_is(block: str) -> None:
+    with pytest.raises(ValueError, match="is none of"):
+        read_page(f"# Page\n\n{block}\n")

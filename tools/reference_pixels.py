@@ -34,7 +34,7 @@ def on_white(image: Image.Image) -> Image.Image:
 
 def squashed(image: Image.Image) -> NDArray[np.uint8]:
     """224 x 224 x 3, the shape of the picture given up so that nothing of it is lost."""
-    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+    return np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def pixel_values(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -17,9 +17,10 @@ from imagefinder.filters import Filter, parse_filter
 from imagefinder.home import DEFAULT_COLLECTION, folder_bytes, place_of
 from imagefinder.ingest import IndexOptions, index_source
 from imagefinder.models import model_spec
+from imagefinder.places import joined
 from imagefinder.protocols import Embedder, Source
 from imagefinder.query import as_query
-from imagefinder.relocate import joined, relocate
+from imagefinder.relocate import relocate
 from imagefinder.search import Searcher
 from imagefinder.session import Session
 from imagefinder.sources import Fetcher, TableColumns, open_source

@@ -33,3 +33,8 @@ def base_of(root: str) -> str:
     if "://" in root or os.path.isdir(root):
         return root
     return os.path.dirname(root)
+
+
+def joined(base: str, path: str) -> str:
+    """Where a source's image is: a path below the base, or what is absolute already."""
+    return path if "://" in path or os.path.isabs(path) else f"{base.rstrip('/')}/{path}"

@@ -74,8 +74,3 @@ def absolute(place: str) -> str:
     if "://" in place:
         return place
     return os.path.abspath(os.path.expanduser(place))
-
-
-def joined(base: str, path: str) -> str:
-    """Where a source's image is: a path below the base, or what is absolute already."""
-    return path if "://" in path or os.path.isabs(path) else f"{base.rstrip('/')}/{path}"

@@ -14,8 +14,7 @@ from imagefinder.collection import Collection
 from imagefinder.errors import TransferError
 from imagefinder.exchange import Imported, read
 from imagefinder.models import CATALOG
-from imagefinder.places import Places
-from imagefinder.relocate import joined
+from imagefinder.places import Places, joined
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry
 from imagefinder.types import ImageRecord

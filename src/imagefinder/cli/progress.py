@@ -30,7 +30,7 @@ class Drawn:
             self._progress = Progress(
                 *self._columns(), console=console(stderr=True), transient=True
             )
-            self._task = self._progress.add_task(self._name, total=None, rate="")
+            self._task = self._progress.add_task(self._name, total=None, rate="", counts=self._name)
             self._progress.start()
         return self
 
@@ -49,19 +49,25 @@ class Drawn:
 
 
 class IndexProgress(Drawn):
-    """Counts and rate while indexing. Sources are streamed, so the total is not known ahead."""
+    """Counts and rate while indexing. Sources are streamed, so the total is not known ahead.
+
+    The line is its own text, made anew at each refresh: the counts move too while a long run over
+    unchanged files has nothing to tell."""
 
     def __init__(self) -> None:
         super().__init__("looking for images", counting)
+        self._report = IndexReport()
 
     def update(self, report: IndexReport) -> None:
-        """Show the counts so far."""
-        if self._progress is None or self._task is None:
-            return
-        counts = report.counts()
+        """Show the counts of this report from now on."""
+        if self._report is not report and self._progress is not None and self._task is not None:
+            self._report = report
+            self._progress.update(self._task, counts=self)
+
+    def __str__(self) -> str:
+        counts = self._report.counts()
         words = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
-        rate = self.rate(sum(counts.values()))
-        self._progress.update(self._task, description=f"{words or self._name}  {rate}")
+        return f"{words}  {self.rate(sum(counts.values()))}" if words else self._name
 
 
 class BarProgress(Drawn):
@@ -80,7 +86,7 @@ def counting() -> "Sequence[ProgressColumn]":
     """A line for work whose end is not known."""
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    return (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    return (SpinnerColumn(), TextColumn("{task.fields[counts]}"), TimeElapsedColumn())
 
 
 def bar() -> "Sequence[ProgressColumn]":

@@ -1,6 +1,7 @@
 """imagefinder status, skipped, show, list, remove, relocate"""
 
 from dataclasses import asdict, fields
+from datetime import datetime
 from itertools import islice
 from typing import Annotated
 
@@ -61,6 +62,8 @@ def show(
         return
     facts = as_json(record)
     del facts["metadata"]
+    if record.mtime is not None:
+        facts["mtime"] = datetime.fromtimestamp(record.mtime).isoformat(" ", "seconds")
     rows = [(name, value) for name, value in facts.items() if value is not None]
     show_rows(("", ""), [*rows, *sorted(record.metadata.items())])
 

@@ -1,29 +1,22 @@
-"""The embedded store: one space in one zvec collection, in a directory of its own."""
+"""The embedded store: one space in a directory of its own, kept by zvec."""
 
-import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import zvec
 from zvec import Collection, Doc
 
-from imagefinder.errors import CollectionDamagedError, StoreError, UsageError
+from imagefinder.errors import StoreError, UsageError
 from imagefinder.filters import Filter
-from imagefinder.stores.embedded_engine import (
-    check_space,
-    check_statuses,
-    check_writable,
-    set_up,
-    translated,
-)
+from imagefinder.stores.embedded_build import MAX_BATCH, Build
+from imagefinder.stores.embedded_engine import check_space, check_statuses, set_up, translated
 from imagefinder.stores.embedded_filter import widened
-from imagefinder.stores.embedded_schema import EMBEDDING, RECORD, document, schema
-from imagefinder.stores.embedded_search import Search, image_page, parts
-from imagefinder.stores.gate import Gate
+from imagefinder.stores.embedded_generation import Generation, create, open_current
+from imagefinder.stores.embedded_schema import EMBEDDING, RECORD, document
+from imagefinder.stores.embedded_search import Search, bucket_page, images_of, parts
 from imagefinder.stores.ids import check_ids, key_of, possible
 from imagefinder.stores.record_json import from_json
 from imagefinder.stores.vectors import unit_rows
@@ -35,9 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["EmbeddedStore"]
 
 EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
-UNINDEXED_LIMIT = 10_000  # images that searches go through one by one beside the graph; 1 ms
-MAX_BATCH = 1000  # documents of one write; zvec takes 1,024
+UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
+UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
 RECORD_BYTES = 2000  # of one image without its embedding, generously
+UNSAVED_BYTES = 24 << 20  # zvec saves by itself at 64 MB, and may then lose one write in a crash
 
 T = TypeVar("T")
 
@@ -48,39 +42,23 @@ class EmbeddedStore:
     @classmethod
     def create(cls, path: Path, dim: int) -> "EmbeddedStore":
         """Raises StoreError where something is already."""
-        if path.exists():
-            raise StoreError(f"{path} exists already; open it, or choose another place")
-        new = path.with_name(path.name + ".new")  # a crash leaves either all or this
-        set_up()
-        with translated(path):
-            shutil.rmtree(new, ignore_errors=True)
-            new.mkdir(parents=True)
-            check_space(new, 0)
-            zvec.create_and_open(str(new / "zvec"), schema(dim)).close()
-            new.rename(path)
+        create(path, dim)
         return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> "EmbeddedStore":
         """Raises CollectionInUseError, and CollectionDamagedError, also when there is nothing."""
-        if not (path / "zvec").is_dir():
-            raise CollectionDamagedError(
-                f"{path} is missing; restore a backup, or delete the collection and index again"
-            )
-        set_up()
-        check_writable(path / "zvec")
-        with translated(path, opening=True):
-            return cls(path, zvec.open(str(path / "zvec")))
+        return cls(path, open_current(path))
 
-    def __init__(self, path: Path, collection: Collection) -> None:
+    def __init__(self, path: Path, generation: Generation) -> None:
         """Use `create` or `open`."""
-        embedding = collection.schema.vector(EMBEDDING)
-        if embedding is None:
-            raise CollectionDamagedError(f"{path} holds no embeddings; restore a backup")
-        self._path, self._zvec, self._dim = path, collection, int(embedding.dimension)
-        self._bytes_each = 4 * (4 * self._dim + RECORD_BYTES)  # with log and index; measured: 3
-        self._gate = Gate()
-        self._count = self._counted()
+        self._path, self._current, self._dim = path, generation, generation.dim
+        # With log and index, and half as much again.
+        self._bytes_each = 4 * (4 * self._dim + RECORD_BYTES)
+        self._unsaved = 0
+        self._count = generation.count()
+        self._build: Build | None = None
+        self._closing = False
         self._writing = threading.Lock()
         self._optimizing = threading.Lock()
 
@@ -94,26 +72,26 @@ class EmbeddedStore:
         rows = unit_rows(embeddings, self._dim, len(records), what="image")
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
-        with self._writes():
+        with self._writes(last) as zvec:
             for part in _batches(list(last.values())):
                 docs = [document(records[index], rows[index]) for index in part]
-                check_space(self._path, len(docs) * self._bytes_each)
-                if check_statuses(self._zvec.upsert(docs), self._path) < len(docs):
+                self._make_room(zvec, len(docs))
+                if check_statuses(zvec.upsert(docs), self._path) < len(docs):
                     raise StoreError(f"{self._path}: not every image was stored; try again")
 
     def update(self, records: Sequence[ImageRecord]) -> None:
         known = {record.id: record for record in records if possible(record.id)}
-        with self._writes():
+        with self._writes(known) as zvec:
             for part in _batches(list(known.values())):
-                docs = [document(record) for record in part]
-                check_space(self._path, len(docs) * self._bytes_each)
-                check_statuses(self._zvec.update(docs), self._path)
+                self._make_room(zvec, len(part))
+                check_statuses(zvec.update([document(record) for record in part]), self._path)
 
     def delete(self, ids: Sequence[str]) -> int:
-        keys = list(dict.fromkeys(key_of(id) for id in ids if possible(id)))
-        with self._writes():
+        known = list(dict.fromkeys(id for id in ids if possible(id)))
+        with self._writes(known) as zvec:
             return sum(
-                check_statuses(self._zvec.delete(part), self._path) for part in _batches(keys)
+                check_statuses(zvec.delete([key_of(id) for id in part]), self._path)
+                for part in _batches(known)
             )
 
     def get(self, ids: Sequence[str]) -> Mapping[str, ImageRecord]:
@@ -135,19 +113,17 @@ class EmbeddedStore:
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 image")
         rows = unit_rows(queries, self._dim, what="query")
-        with self._inside():
-            where = None
-            if filter is not None and set_up():
-                where = widened(filter.root)
+        with self._inside() as zvec:
+            where = widened(filter.root) if filter is not None and set_up() else None
             exact = exact or self._count <= EXACT_BELOW
-            search = Search(self._zvec, k, filter, where, exact, self._count)
+            search = Search(zvec, k, filter, where, exact, self._count)
             return [search.closest(row) for row in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":
         """Never the same image twice. Images written meanwhile come or not."""
         for low, high in parts(self.count()):
-            with self._inside():
-                records, rows = image_page(self._zvec, low, high)
+            with self._inside() as zvec:
+                records, rows = images_of(bucket_page(zvec, low, high))
             yield from zip(records, rows, strict=True)
 
     def count(self) -> int:
@@ -159,52 +135,83 @@ class EmbeddedStore:
         with self._inside():
             if self._count <= EXACT_BELOW or self._optimizing.locked():
                 return False
-            indexed = self._zvec.stats.index_completeness.get(EMBEDDING, 0.0)
-            return self._count * (1 - indexed) > UNINDEXED_LIMIT
+            unindexed = self._count * (1 - self._current.indexed)
+            return unindexed > max(UNINDEXED, UNINDEXED_PART * self._count)
 
     def optimize(self) -> None:
-        with self._inside(), self._optimizing:
-            check_space(self._path, _size(self._path))  # it writes most of it anew
-            self._zvec.optimize()
+        """Takes the space of the collection on disk a second time while it runs."""
+        with self._optimizing, self._inside():
+            old = self._current
+            check_space(self._path, _size(old.folder))
+            with self._writing:
+                self._build = build = Build(old, self._check_open)
+            try:
+                new = build.run()
+                with self._writing:
+                    build.finish(new)
+                    self._current, self._count, self._unsaved = new, new.count(), 0
+            finally:
+                self._build = None
+        old.discard()
 
     def flush(self) -> None:
-        with self._inside():
-            self._zvec.flush()
+        with self._writes([]) as zvec:
+            zvec.flush()
+            self._unsaved = 0
 
     def close(self) -> None:
-        """Waits for running calls, an `optimize` among them. Later calls raise StoreError."""
-        if self._gate.shut():
-            with translated(self._path):
-                self._zvec.close()
+        """Waits for running calls; an `optimize` is given up as soon as possible. Later calls
+        raise StoreError."""
+        already, self._closing = self._closing, True
+        with self._optimizing, translated(self._path):
+            if not already:
+                self._current.close()
 
     def _fetched(
         self, ids: Sequence[str], fields: list[str], *, vectors: bool
     ) -> Iterator[tuple[str, Doc]]:
         keys = {key_of(id): id for id in ids if possible(id)}
         for part in _batches(list(keys)):
-            with self._inside():
-                docs = self._zvec.fetch(part, output_fields=fields, include_vector=vectors)
+            with self._inside() as zvec:
+                docs = zvec.fetch(part, output_fields=fields, include_vector=vectors)
             for key, doc in docs.items():
                 yield keys[key], doc
 
     @contextmanager
-    def _inside(self) -> Iterator[None]:
-        with self._gate.entered(), translated(self._path):
-            yield
+    def _inside(self) -> Iterator[Collection]:
+        """The generation in use, which stays open meanwhile."""
+        while True:
+            self._check_open()
+            generation = self._current
+            with generation.entered() as inside, translated(self._path):
+                if inside:
+                    yield generation.zvec
+                    return
 
     @contextmanager
-    def _writes(self) -> Iterator[None]:
-        """One write at a time: zvec's own upserts of one id from two threads may both insert."""
-        with self._inside(), self._writing:
+    def _writes(self, ids: Iterable[str]) -> Iterator[Collection]:
+        """One write at a time, as zvec's upserts of one id from two threads may both insert."""
+        with self._writing, self._inside() as zvec:
+            if self._build is not None:
+                self._build.note(key_of(id) for id in ids)
             try:
-                yield
+                yield zvec
             finally:
-                self._count = self._counted()
+                # Not in `count`: the statistics keep the interpreter's lock while they wait.
+                self._count = self._current.count()
 
-    def _counted(self) -> int:
-        """Asked for after each write only: for a second at the start of an `optimize()` zvec's
-        statistics wait, and hold up every thread, for it keeps the interpreter's lock."""
-        return int(self._zvec.stats.doc_count)
+    def _make_room(self, zvec: Collection, images: int) -> None:
+        """Before so many images are written."""
+        needed = images * self._bytes_each
+        check_space(self._path, needed)
+        self._unsaved += needed
+        if self._unsaved > UNSAVED_BYTES:
+            zvec.flush()
+            self._unsaved = needed
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise StoreError("the collection is closed; open it again")
 
 
 def _size(folder: Path) -> int:

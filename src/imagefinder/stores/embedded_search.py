@@ -17,7 +17,7 @@ from imagefinder.types import ImageRecord, Scored
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings
 
-__all__ = ["Search", "image_page", "parts"]
+__all__ = ["Search", "bucket_page", "images_of", "parts"]
 
 GRAPH = HnswQueryParam(ef=128)  # recall 0.997 at 1,000,000 x 256; 0.935 at 64
 LINEAR = HnswQueryParam(is_linear=True)
@@ -79,7 +79,7 @@ class Search:
         """The same by looking at everything that the filter may let through."""
         best: list[Scored] = []
         for low, high in parts(self.count):
-            records, rows = image_page(self.zvec, low, high, self.where)
+            records, rows = images_of(bucket_page(self.zvec, low, high, self.where))
             scored = map(Scored, records, similarities(rows, query))
             matching = [h for h in scored if self.filter is None or self.filter.matches(h.record)]
             best = heapq.nsmallest(self.k, best + matching, key=_rank)
@@ -93,22 +93,23 @@ def parts(count: int) -> Iterator[tuple[int, int]]:
         yield page * BUCKETS // pages, (page + 1) * BUCKETS // pages
 
 
-def image_page(
-    zvec: Collection, low: int, high: int, where: str | None = None
-) -> "tuple[list[ImageRecord], Embeddings]":
-    """The images of the buckets from `low` to below `high`.
+def bucket_page(zvec: Collection, low: int, high: int, where: str | None = None) -> list[Doc]:
+    """The documents of the buckets from `low` to below `high`, with their embeddings.
 
     Not zvec's own iterator: while one is open no `optimize()` can start, and each leaves a small
     segment behind.
     """
     within = f"{BUCKET} >= {low} and {BUCKET} < {high}"
-    docs = zvec.query(
+    return zvec.query(
         topk=MAX_TOPK,
         filter=within if where is None else f"{within} and {where}",
         # Of what it filters by zvec wants to have all; else "mismatching schema size" may come.
         output_fields=[RECORD, BUCKET, TOKENS],
         include_vector=True,
     )
+
+
+def images_of(docs: list[Doc]) -> tuple[list[ImageRecord], "Embeddings"]:
     rows = np.array([doc.vectors[EMBEDDING] for doc in docs], dtype=np.float32)
     return [from_json(doc.fields[RECORD]) for doc in docs], rows
 

@@ -1,10 +1,6 @@
-"""Lets calls in until a store closes, and lets it close once they are out."""
+"""Lets calls in until something closes, and lets it close once they are out."""
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from imagefinder.errors import StoreError
 
 __all__ = ["Gate"]
 
@@ -15,24 +11,20 @@ class Gate:
         self._open = True
         self._changed = threading.Condition()
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Raises StoreError when the gate is shut."""
+    def enter(self) -> bool:
+        """False when the gate is shut; else `leave` must follow."""
         with self._changed:
-            if not self._open:
-                raise StoreError("the collection is closed; open it again")
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                if not self._open:
-                    self._changed.notify_all()
+            self._inside += self._open
+            return self._open
 
-    def shut(self) -> bool:
-        """Waits until nobody is inside. False when it was shut already."""
+    def leave(self) -> None:
         with self._changed:
-            was_open, self._open = self._open, False
+            self._inside -= 1
+            if not self._open:
+                self._changed.notify_all()
+
+    def shut(self) -> None:
+        """Lets nobody in any more and waits until everybody is out."""
+        with self._changed:
+            self._open = False
             self._changed.wait_for(lambda: self._inside == 0)
-            return was_open

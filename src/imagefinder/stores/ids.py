@@ -24,7 +24,7 @@ def key_of(id: str) -> str:
 
 def possible(id: str) -> bool:
     """Whether an image can have this id."""
-    return 0 < len(id) and (len(id) <= MAX_ID_BYTES // 4 or len(_bytes(id)) <= MAX_ID_BYTES)
+    return len(id) > 0 and (len(id) <= MAX_ID_BYTES // 4 or len(_bytes(id)) <= MAX_ID_BYTES)
 
 
 def check_ids(ids: Iterable[str]) -> None:
