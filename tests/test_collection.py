@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.pictures import write_pictures
 
-from imagefinder import ImageFinder, collection, errors
+from imagefinder import ImageFinder, errors, marker
 from imagefinder.collection import Collection
 from imagefinder.stores.ledger import Ledger
 from imagefinder.testing import FakeEmbedder
@@ -117,9 +117,9 @@ def test_an_older_format_is_upgraded_step_by_step(
     with opened(tmp_path) as finder:
         finder.index(photos)
     steps: list[int] = []
-    monkeypatch.setattr(collection, "FORMAT", 3)
+    monkeypatch.setattr(marker, "FORMAT", 3)
     monkeypatch.setattr(
-        collection, "UPGRADES", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)}
+        marker, "UPGRADES", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)}
     )
     for _ in range(2):
         with opened(tmp_path) as finder:

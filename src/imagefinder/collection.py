@@ -11,31 +11,24 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
 from filelock import FileLock, Timeout
 
 from imagefinder.errors import (
-    CollectionDamagedError,
     CollectionError,
-    CollectionFormatError,
     CollectionInUseError,
     CollectionNotFoundError,
     ModelMismatchError,
     StoreError,
 )
+from imagefinder.marker import FORMAT, is_collection, upgrade, write_marker
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import Ledger
 from imagefinder.types import ImageRecord, ModelSpec
-
-FORMAT = 1
-MARKER = "collection.json"
-
-# from format N to N + 1: what turns the directory into the next format; 1 is the first
-UPGRADES: dict[int, Callable[[Path], None]] = {}
 
 
 class Collection:
@@ -153,11 +146,6 @@ class Collection:
         return self.path / "spaces" / space
 
 
-def is_collection(path: Path) -> bool:
-    """Whether the directory is a collection."""
-    return (path / MARKER).is_file()
-
-
 def make(path: Path, name: str) -> None:
     """An empty collection. Refuses a directory that holds anything else."""
     try:
@@ -172,38 +160,6 @@ def make(path: Path, name: str) -> None:
             f"{name}: a collection cannot be made there ({error.strerror or error});"
             " choose a place that can be written"
         ) from error
-
-
-def write_marker(path: Path, version: int) -> None:
-    """Say that the directory is a collection of this format, in one step."""
-    temporary = path / f"{MARKER}.new"
-    temporary.write_text(json.dumps({"format": version}) + "\n")
-    temporary.replace(path / MARKER)
-
-
-def upgrade(path: Path, name: str) -> None:
-    """Bring an older format to this one, step by step; refuse a newer one."""
-    version = read_format(path, name)
-    if version > FORMAT:
-        raise CollectionFormatError(
-            f"{name}: has format {version}, this version of imagefinder reads up to {FORMAT};"
-            " upgrade imagefinder: pip install -U imagefinder"
-        )
-    while version < FORMAT:
-        UPGRADES[version](path)
-        version += 1
-        write_marker(path, version)
-
-
-def read_format(path: Path, name: str) -> int:
-    """The format's version. Raises CollectionDamagedError."""
-    try:
-        version = json.loads((path / MARKER).read_text())["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CollectionDamagedError(
-            f"{name}: {MARKER} cannot be read ({error}); restore a backup of the collection"
-        ) from error
-    return int(version)
 
 
 def lock(path: Path, name: str) -> FileLock:

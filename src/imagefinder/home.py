@@ -7,8 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
-from imagefinder.collection import is_collection
 from imagefinder.errors import CollectionError, CollectionNotFoundError, UsageError
+from imagefinder.marker import is_collection
 
 DEFAULT_COLLECTION = "default"
 NAME = re.compile(r"[^\W_][\w .-]*")  # what is a safe folder name on every system

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imagefinder.collection import Collection, is_collection, lock
+from imagefinder.collection import Collection, lock
 from imagefinder.errors import CollectionError, TransferError
 from imagefinder.home import folder_bytes, named_collections, place_of
+from imagefinder.marker import is_collection
 
 SESSION_FILES = {"lock", "lock.json"}  # of the process that has the collection open
 

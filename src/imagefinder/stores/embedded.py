@@ -53,8 +53,7 @@ class EmbeddedStore:
     def __init__(self, path: Path, generation: Generation) -> None:
         """Use `create` or `open`."""
         self._path, self._current, self._dim = path, generation, generation.dim
-        # With log and index, and half as much again.
-        self._bytes_each = 4 * (4 * self._dim + RECORD_BYTES)
+        self._bytes_each = 4 * self._dim + RECORD_BYTES
         self._unsaved = 0
         self._count = generation.count()
         self._build: Build | None = None
@@ -152,7 +151,8 @@ class EmbeddedStore:
                     self._current, self._count, self._unsaved = new, new.count(), 0
             finally:
                 self._build = None
-        old.discard()
+        with translated(self._path):
+            old.discard()
 
     def flush(self) -> None:
         with self._writes([]) as zvec:
@@ -192,22 +192,22 @@ class EmbeddedStore:
     def _writes(self, ids: Iterable[str]) -> Iterator[Collection]:
         """One write at a time, as zvec's upserts of one id from two threads may both insert."""
         with self._writing, self._inside() as zvec:
-            if self._build is not None:
-                self._build.note(key_of(id) for id in ids)
             try:
                 yield zvec
             finally:
+                if self._build is not None:  # told after the write, or it could copy too early
+                    self._build.note(key_of(id) for id in ids)
                 # Not in `count`: the statistics keep the interpreter's lock while they wait.
                 self._count = self._current.count()
 
     def _make_room(self, zvec: Collection, images: int) -> None:
         """Before so many images are written."""
-        needed = images * self._bytes_each
-        check_space(self._path, needed)
-        self._unsaved += needed
+        size = images * self._bytes_each
+        check_space(self._path, 4 * size)  # log and index take 2 times as much again
+        self._unsaved += size
         if self._unsaved > UNSAVED_BYTES:
             zvec.flush()
-            self._unsaved = needed
+            self._unsaved = size
 
     def _check_open(self) -> None:
         if self._closing:

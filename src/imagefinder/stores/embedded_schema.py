@@ -55,8 +55,11 @@ def document(record: ImageRecord, embedding: "Embedding | None" = None) -> Doc:
         BUCKET: bucket_of(record.id),
         RECORD: to_json(record),
     }
-    vectors = None if embedding is None else {EMBEDDING: embedding}
-    return Doc(id=key_of(record.id), vectors=vectors, fields=fields)
+    return Doc(
+        id=key_of(record.id),
+        vectors=None if embedding is None else {EMBEDDING: embedding},
+        fields=fields,
+    )
 
 
 def bucket_of(id: str) -> int:

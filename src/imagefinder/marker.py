@@ -1,0 +1,50 @@
+"""What makes a directory a collection: a small file that says which format it has."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from imagefinder.errors import CollectionDamagedError, CollectionFormatError
+
+FORMAT = 1
+MARKER = "collection.json"
+
+# from format N to N + 1: what turns the directory into the next format; 1 is the first
+UPGRADES: dict[int, Callable[[Path], None]] = {}
+
+
+def is_collection(path: Path) -> bool:
+    """Whether the directory is a collection."""
+    return (path / MARKER).is_file()
+
+
+def write_marker(path: Path, version: int) -> None:
+    """Say that the directory is a collection of this format, in one step."""
+    temporary = path / f"{MARKER}.new"
+    temporary.write_text(json.dumps({"format": version}) + "\n")
+    temporary.replace(path / MARKER)
+
+
+def upgrade(path: Path, name: str) -> None:
+    """Bring an older format to this one, step by step; refuse a newer one."""
+    version = read_format(path, name)
+    if version > FORMAT:
+        raise CollectionFormatError(
+            f"{name}: has format {version}, this version of imagefinder reads up to {FORMAT};"
+            " upgrade imagefinder: pip install -U imagefinder"
+        )
+    while version < FORMAT:
+        UPGRADES[version](path)
+        version += 1
+        write_marker(path, version)
+
+
+def read_format(path: Path, name: str) -> int:
+    """The format's version. Raises CollectionDamagedError."""
+    try:
+        version = json.loads((path / MARKER).read_text())["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CollectionDamagedError(
+            f"{name}: {MARKER} cannot be read ({error}); restore a backup of the collection"
+        ) from error
+    return int(version)
