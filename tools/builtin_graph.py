@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
-from fit_projection import Projection
-from lite0_network import FEATURES, Convolution
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+
+from fit_projection import Projection
+from lite0_network import FEATURES, Convolution
 
 OPSET = 17
 IR_VERSION = 8  # the one that came with opset 17: any ONNX Runtime since 1.12 loads it
@@ -27,7 +29,7 @@ class _Graph:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     initializers: list[onnx.TensorProto] = field(default_factory=list)
 
-    def node(self, operator: str, name: str, inputs: list[str], **attributes: object) -> str:
+    def node(self, operator: str, name: str, inputs: list[str], **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
@@ -102,9 +104,7 @@ def _add_head(graph: _Graph, features: str, projection: Projection) -> None:
 
 
 def _finish(graph: _Graph, dim: int) -> onnx.ModelProto:
-    pixels = helper.make_tensor_value_info(
-        "pixel_values", TensorProto.FLOAT, ["n", 3, SIZE, SIZE]
-    )
+    pixels = helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, SIZE, SIZE])
     embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", dim])
     model = helper.make_model(
         helper.make_graph(

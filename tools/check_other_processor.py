@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+
 from reference_pixels import pixel_values, squashed, upright_rgb
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -77,9 +78,7 @@ def _decoded(paths: Sequence[Path]) -> NDArray[np.uint8]:
 def _embed(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(MODEL), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(MODEL), options, providers=["CPUExecutionProvider"])
     return np.concatenate([session.run(None, {"pixel_values": row})[0] for row in _rows(pixels)])
 
 

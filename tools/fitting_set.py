@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
 from fit_projection import Projection, fit_projection
 from fitting_pictures import clip_art, crops, demo_sources, wallpapers
-from numpy.typing import NDArray
 from reference_pixels import pixel_values, squashed, upright_rgb
 
 BATCH = 32
@@ -35,9 +36,7 @@ class FittingSet:
         return fit_projection(np.concatenate([self.clip_features, rows]), np.concatenate(weights))
 
 
-def fitting_set(
-    session: onnxruntime.InferenceSession, root: Path, demo_table: Path
-) -> FittingSet:
+def fitting_set(session: onnxruntime.InferenceSession, root: Path, demo_table: Path) -> FittingSet:
     """`session` gives pooled features; `root` is where the Debian packages are unpacked."""
     demo = features(session, _whole(sorted(demo_sources(demo_table, root))))
     clips = clip_art(root)

@@ -75,18 +75,14 @@ def _block_convolutions(name: str, block: Any) -> Iterator[Convolution]:
     args = block._block_args
     expands = args.expand_ratio != 1
     if expands:
-        yield _fold(
-            f"{name}.expand", block._expand_conv, block._bn0, relu6=True, block_start=True
-        )
+        yield _fold(f"{name}.expand", block._expand_conv, block._bn0, relu6=True, block_start=True)
     yield _fold(
         f"{name}.depthwise", block._depthwise_conv, block._bn1, relu6=True, block_start=not expands
     )
     # The condition of MBConvBlock.forward, its stride being a list or a number there.
     same_size = args.stride in (1, [1])
     residual = args.id_skip and same_size and args.input_filters == args.output_filters
-    yield _fold(
-        f"{name}.project", block._project_conv, block._bn2, relu6=False, residual=residual
-    )
+    yield _fold(f"{name}.project", block._project_conv, block._bn2, relu6=False, residual=residual)
 
 
 def _fold(

@@ -12,19 +12,23 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, RLock
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
 
 from imagefinder.errors import (
+    CollectionDamagedError,
     CollectionError,
     CollectionInUseError,
     CollectionNotFoundError,
     ModelMismatchError,
     StoreError,
+    UsageError,
 )
-from imagefinder.marker import FORMAT, is_collection, upgrade, write_marker
+from imagefinder.marker import FORMAT, is_collection, is_occupied, upgrade, write_marker
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import Ledger
@@ -32,7 +36,10 @@ from imagefinder.types import ImageRecord, ModelSpec
 
 
 class Collection:
-    """An open local collection; this process alone holds it until `close`."""
+    """An open local collection; this process alone holds it until `close`.
+
+    Who changes stores and ledger together holds `writing` meanwhile.
+    """
 
     def __init__(self, path: Path, name: str, *, create: bool = False) -> None:
         self.path, self.name = path, name
@@ -43,12 +50,13 @@ class Collection:
         self._lock = lock(path, self.name)
         try:
             upgrade(path, self.name)
-            self.ledger = Ledger(path / "ledger.sqlite")
+            self.ledger = open_ledger(path, self.name)
         except BaseException:
             self._lock.release()
             raise
         self._stores: dict[str, EmbeddedStore] = {}
         self._opening = Lock()
+        self.writing = RLock()
         try:
             self.settle()
         except BaseException:
@@ -110,8 +118,9 @@ class Collection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take images out of the ledger and every space; finished by `settle` after a crash."""
-        self.ledger.forget(ids)
-        self.discard(ids)
+        with self.writing:
+            self.ledger.forget(ids)
+            self.discard(ids)
 
     def discard(self, ids: Sequence[str]) -> None:
         """Take out of every space what the ledger has forgotten already."""
@@ -120,19 +129,21 @@ class Collection:
         self.ledger.settled(ids)
 
     def settle(self) -> None:
-        """After a crash: take out of the stores what the ledger never acknowledged."""
-        indexed, gone = self.ledger.unsettled()
-        self.ledger.settled(indexed)
-        if gone:
-            self.discard(gone)
+        """After a crash, or a write that failed: take out of the stores what the ledger never
+        acknowledged, and have indexed images looked at again that the stores are ahead of."""
+        with self.writing:
+            indexed, gone = self.ledger.unsettled()
+            self.ledger.look_again(indexed)
+            if gone:
+                self.discard(gone)
 
     def close(self) -> None:
         """Close everything and let other processes in."""
-        for store in self._stores.values():
-            store.close()
-        self._stores.clear()
-        self.ledger.close()
-        self._lock.release()
+        with self.writing, ExitStack() as closing:
+            closing.callback(self._lock.release)
+            closing.callback(self.ledger.close)
+            for store in self._stores.values():
+                closing.callback(store.close)
 
     def _add_space(self, name: str, fingerprint: str, dim: int) -> None:
         folder = self._folder(name)
@@ -143,14 +154,16 @@ class Collection:
         self.ledger.add_space(name, fingerprint, dim)
 
     def _folder(self, space: str) -> Path:
-        return self.path / "spaces" / space
+        if not space.strip("."):  # `..` would be the collection itself
+            raise UsageError(f"{space!r}: a space or model cannot have this name; use letters")
+        return self.path / "spaces" / quote(space, safe="")
 
 
 def make(path: Path, name: str) -> None:
     """An empty collection. Refuses a directory that holds anything else."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if is_occupied(path):
             raise CollectionError(
                 f"{name}: the directory is neither empty nor a collection; choose another place"
             )
@@ -162,6 +175,17 @@ def make(path: Path, name: str) -> None:
         ) from error
 
 
+def open_ledger(path: Path, name: str) -> Ledger:
+    """The ledger, a new one only where nothing can have been indexed yet."""
+    file = path / "ledger.sqlite"
+    if not file.exists() and (path / "spaces").exists():
+        raise CollectionDamagedError(
+            f"{name}: {file.name} is missing; restore a backup,"
+            " or delete the collection and index again"
+        )
+    return Ledger(file)
+
+
 def lock(path: Path, name: str) -> FileLock:
     """Hold the collection for this process. Raises CollectionInUseError that names the holder."""
     holder = path / "lock.json"
@@ -169,24 +193,31 @@ def lock(path: Path, name: str) -> FileLock:
     try:
         held.acquire(timeout=0)
     except Timeout:
-        raise CollectionInUseError(
-            f"{name}: the collection is open in another process{describe(holder)};"
-            " wait until it ends, or stop it, and try again"
-        ) from None
+        raise in_use(name, holder) from None
     except OSError as error:
         raise StoreError(
             f"{name}: the collection cannot be locked ({error.strerror or error});"
             " check the permissions of the directory"
         ) from error
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
-    holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
+    with suppress(OSError):  # on a full disk the lock holds without a word about who has it
+        holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
     return held
 
 
-def describe(holder: Path) -> str:
-    """Who holds the lock, in words, as far as is known."""
+def in_use(name: str, holder: Path) -> CollectionInUseError:
+    """Says who holds the lock, as far as is known."""
     try:
         who = json.loads(holder.read_text())
-        return f" (process {who['pid']}: {who['command']})"
+        pid, known = who["pid"], f" (process {who['pid']}: {who['command']})"
     except (OSError, ValueError, KeyError, TypeError):
-        return ""
+        pid, known = None, ""
+    if pid == os.getpid():
+        return CollectionInUseError(
+            f"{name}: this program has the collection open already;"
+            " use that ImageFinder for everything, or close it first"
+        )
+    return CollectionInUseError(
+        f"{name}: the collection is open in another process{known};"
+        " wait until it ends, or stop it, and try again"
+    )

@@ -2,16 +2,17 @@
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
 
 from imagefinder.errors import CollectionError, CollectionNotFoundError, UsageError
-from imagefinder.marker import is_collection
+from imagefinder.marker import is_collection, is_occupied
 
 DEFAULT_COLLECTION = "default"
-NAME = re.compile(r"[^\W_][\w .-]*")  # what is a safe folder name on every system
+NAME = re.compile(r"[^\W_]([\w .-]*[\w-])?")  # what is a safe folder name on every system
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,13 @@ def place_of(where: str | Path) -> Place:
         place = Place(text, home() / text)
     else:
         raise UsageError(f"{text!r}: not a collection's name; use letters, digits, '-', '_', '.'")
-    refuse_other_directories(place)
+    try:
+        refuse_other_directories(place)
+    except OSError as error:
+        raise CollectionError(
+            f"{place.name}: cannot be looked at ({error.strerror or error});"
+            " check the permissions, or name another place"
+        ) from error
     return place
 
 
@@ -64,7 +71,7 @@ def refuse_other_directories(place: Place) -> None:
     path = place.path
     if path.is_file():
         raise CollectionError(f"{place.name}: a collection is a directory, this is a file")
-    if path.is_dir() and not is_collection(path) and any(path.iterdir()):
+    if path.is_dir() and not is_collection(path) and is_occupied(path):
         raise CollectionError(
             f"{place.name}: the directory is neither empty nor a collection; name another place"
         )
@@ -79,9 +86,24 @@ def named_collections() -> list[Place]:
     """The collections with a bare name, in order."""
     if not home().is_dir():
         return []
-    return [Place(path.name, path) for path in sorted(home().iterdir()) if is_collection(path)]
+    return [
+        Place(path.name, path)
+        for path in sorted(home().iterdir())
+        if NAME.fullmatch(path.name) and is_collection(path)  # not what a crash left of a restore
+    ]
 
 
 def folder_bytes(path: Path) -> int:
-    """The size on disk of what is below a folder."""
-    return sum(file.stat().st_blocks * 512 for file in path.rglob("*") if file.is_file())
+    """The size on disk of what is below a folder, which may change meanwhile."""
+    total = 0
+    for folder, _, files in os.walk(path):
+        for file in files:
+            with suppress(OSError):
+                total += bytes_on_disk(os.lstat(os.path.join(folder, file)))
+    return total
+
+
+def bytes_on_disk(status: os.stat_result) -> int:
+    """Windows does not tell blocks."""
+    blocks: int | None = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * 512

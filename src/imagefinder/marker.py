@@ -8,6 +8,7 @@ from imagefinder.errors import CollectionDamagedError, CollectionFormatError
 
 FORMAT = 1
 MARKER = "collection.json"
+NEW_MARKER = f"{MARKER}.new"
 
 # from format N to N + 1: what turns the directory into the next format; 1 is the first
 UPGRADES: dict[int, Callable[[Path], None]] = {}
@@ -18,9 +19,14 @@ def is_collection(path: Path) -> bool:
     return (path / MARKER).is_file()
 
 
+def is_occupied(path: Path) -> bool:
+    """Whether the directory holds anything, not counting what a crash left of `write_marker`."""
+    return any(entry.name != NEW_MARKER for entry in path.iterdir())
+
+
 def write_marker(path: Path, version: int) -> None:
     """Say that the directory is a collection of this format, in one step."""
-    temporary = path / f"{MARKER}.new"
+    temporary = path / NEW_MARKER
     temporary.write_text(json.dumps({"format": version}) + "\n")
     temporary.replace(path / MARKER)
 
@@ -42,9 +48,11 @@ def upgrade(path: Path, name: str) -> None:
 def read_format(path: Path, name: str) -> int:
     """The format's version. Raises CollectionDamagedError."""
     try:
-        version = json.loads((path / MARKER).read_text())["format"]
+        version = int(json.loads((path / MARKER).read_text())["format"])
+        if version < 1:
+            raise ValueError(f"format {version}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CollectionDamagedError(
             f"{name}: {MARKER} cannot be read ({error}); restore a backup of the collection"
         ) from error
-    return int(version)
+    return version

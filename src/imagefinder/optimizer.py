@@ -3,7 +3,7 @@
 import logging
 from threading import Lock, Thread
 
-from imagefinder.errors import StoreError
+from imagefinder.errors import CollectionError
 from imagefinder.stores.embedded import EmbeddedStore
 
 log = logging.getLogger("imagefinder")
@@ -15,18 +15,20 @@ class Optimizer:
     def __init__(self) -> None:
         self._lock = Lock()
         self._thread: Thread | None = None
+        self._closed = False
 
     def poke(self, store: EmbeddedStore) -> None:
         """Start a build when the store wants one and none runs."""
         with self._lock:
-            if (self._thread is None or not self._thread.is_alive()) and store.needs_optimize():
+            if not self._closed and not self.busy and store.needs_optimize():
                 self._thread = Thread(target=build, args=(store,), name="optimize", daemon=True)
                 self._thread.start()
 
     @property
     def busy(self) -> bool:
         """Whether a build runs now."""
-        return self._thread is not None and self._thread.is_alive()
+        thread = self._thread
+        return thread is not None and thread.is_alive()
 
     def wait(self) -> None:
         """Until the running build, if any, is done."""
@@ -34,10 +36,16 @@ class Optimizer:
         if thread is not None:
             thread.join()
 
+    def close(self) -> None:
+        """Wait for the running build; no other begins."""
+        with self._lock:
+            self._closed = True
+        self.wait()
+
 
 def build(store: EmbeddedStore) -> None:
     """A failed build loses nothing: searches stay right, only slower; the next one retries."""
     try:
         store.optimize()
-    except StoreError as error:
+    except CollectionError as error:
         log.warning("the search index could not be built: %s", error)

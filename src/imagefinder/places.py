@@ -18,7 +18,8 @@ class Places:
     def portable(self, uri: str, source: int) -> str:
         """The uri to store for an image that was read from `uri`."""
         base = self.bases[source].rstrip("/") + "/"
-        return f"{source}:{uri.removeprefix(base)}" if uri.startswith(base) else uri
+        plain = uri.replace(os.sep, "/")
+        return f"{source}:{plain.removeprefix(base)}" if plain.startswith(base) else uri
 
     def locate(self, uri: str) -> str:
         """Where a stored uri is now: an absolute path or a URL."""
@@ -30,9 +31,8 @@ class Places:
 
 def base_of(root: str) -> str:
     """The folder or URL that a source's images are below: the root, or a table's own folder."""
-    if "://" in root or os.path.isdir(root):
-        return root
-    return os.path.dirname(root)
+    base = root if "://" in root or os.path.isdir(root) else os.path.dirname(root)
+    return base.replace(os.sep, "/")
 
 
 def joined(base: str, path: str) -> str:

@@ -14,14 +14,18 @@ def relocate(collection: Collection, old: str, new: str) -> int:
 
     Raises SourceError when `new` does not exist, UsageError when nothing is at or below `old`.
     """
-    old, new = (absolute(place) for place in (old, new))
+    old, new = absolute(old), real(new)
     if "://" not in new and not os.path.exists(new):
         raise SourceError(f"{new}: no such file or folder; name the place where the images are now")
-    moved = move_sources(collection, old, new) + move_images(collection, old, new)
+    moved = 0
+    with collection.writing:
+        # a table may name its images through a link; the roots of sources have none in them
+        for place in {old, real(old)} - {new}:
+            moved += move_sources(collection, place, new) + move_images(collection, place, new)
     if not moved:
         roots = ", ".join(root for root, _ in collection.ledger.sources().values()) or "none"
         raise UsageError(
-            f"{old}: no images of {collection.name} are below it; its sources: {roots}"
+            f"{old}: no source of {collection.name} is at or below it; its sources: {roots}"
         )
     return moved
 
@@ -74,3 +78,8 @@ def absolute(place: str) -> str:
     if "://" in place:
         return place
     return os.path.abspath(os.path.expanduser(place))
+
+
+def real(place: str) -> str:
+    """The same without symbolic links, as far as it exists."""
+    return place if "://" in place else os.path.realpath(absolute(place))

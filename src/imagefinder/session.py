@@ -3,7 +3,7 @@
 from threading import RLock
 
 from imagefinder.collection import Collection
-from imagefinder.errors import ModelError
+from imagefinder.errors import CollectionError, ModelError
 from imagefinder.home import Place
 from imagefinder.models import CATALOG, DEFAULT_MODEL, load_embedder
 from imagefinder.optimizer import Optimizer
@@ -22,11 +22,14 @@ class Session:
         self._model = embedder.spec.name if embedder is not None else model
         self._embedder = embedder
         self._collection: Collection | None = None
+        self._closed = False
         self._lock = RLock()
 
     def collection(self, *, create: bool = False) -> Collection:
         """Reading never creates: without `create`, a missing one is CollectionNotFoundError."""
         with self._lock:
+            if self._closed:
+                raise CollectionError(f"{self.place.name}: the collection is closed; open it again")
             if self._collection is None:
                 if not create:
                     self.place.require()
@@ -71,7 +74,8 @@ class Session:
     def close(self) -> None:
         """Finish what runs in the background and let other processes in."""
         with self._lock:
-            self.optimizer.wait()
+            self._closed = True
+            self.optimizer.close()
             if self._collection is not None:
                 self._collection.close()
                 self._collection = None

@@ -14,7 +14,7 @@ from imagefinder.collection import Collection
 from imagefinder.errors import TransferError
 from imagefinder.exchange import Imported, read
 from imagefinder.models import CATALOG
-from imagefinder.places import Places, joined
+from imagefinder.places import Places, base_of, joined
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry
 from imagefinder.types import ImageRecord
@@ -37,25 +37,30 @@ class ImportReport:
 
 def take_over(
     file: Path,
-    collection: Collection,
+    collection: Callable[[], Collection],
     *,
     space: str | None,
     ids: Path | None,
     on_progress: Callable[[int, int | None], None],
 ) -> ImportReport:
     """Add every row of the file to a space: the one of the model that the file names where that is
-    installed, else `space` or one named after the file.
+    installed, else `space` or one named after the file. `collection` is called, and so made where
+    there is none, once the file turns out to be readable.
 
     Raises TransferError; what was written until then stays, and the same import goes on from it.
     """
     imported = read(file, ids=ids)
     name, fingerprint = space_for(file, imported, space)
-    store = space_store(collection, name, fingerprint, imported.dim)
-    number = collection.ledger.source(os.path.abspath(file), os.path.dirname(os.path.abspath(file)))
-    places = collection.places()
+    target = collection()
+    target.settle()
+    store = space_store(target, name, fingerprint, imported.dim)
+    root = os.path.join(os.path.realpath(file.parent), file.name)
+    number = target.ledger.source(root, base_of(root))
+    places = target.places()
     report = ImportReport(name)
     for rows in chunks(imported.rows, AT_ONCE):
-        add(rows, collection, store, number, places, report)
+        with target.writing:
+            add(rows, target, store, number, places, report)
         on_progress(report.added + report.updated + report.skipped, imported.total)
     report.notes += imported.notes
     if report.skipped:
@@ -70,15 +75,18 @@ def space_for(file: Path, imported: Imported, space: str | None) -> tuple[str, s
     model = (imported.model or "").partition(":")[0]
     if space is None and model in CATALOG and CATALOG[model].fingerprint == imported.model:
         return model, CATALOG[model].fingerprint
-    name = space or re.sub(r"[^\w.-]+", "-", file.stem).strip("-.") or "imported"
+    name = space or re.sub(r"[^\w.-]+", "-", file.stem).strip("-._") or "imported"
     if name in CATALOG:
         raise TransferError(
             f"{name}: that is the name of a model, and the file does not say that this version of"
             " it made the embeddings; give the space another name with --space"
         )
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise TransferError(f"{name!r}: a space's name has letters, digits, '-', '_' and '.' only")
-    return name, f"imported:{imported.model or file.name}"
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):
+        raise TransferError(
+            f"{name!r}: a space's name begins with a letter or digit, and has letters, digits, '-',"
+            " '_' and '.' only; give another one with --space"
+        )
+    return name, f"imported:{imported.model or name}"
 
 
 def space_store(collection: Collection, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
@@ -88,8 +96,8 @@ def space_store(collection: Collection, name: str, fingerprint: str, dim: int) -
         return collection.add_space(name, fingerprint, dim)
     if spaces[name] != (fingerprint, dim):
         raise TransferError(
-            f"{collection.name}: its space {name} has other embeddings ({spaces[name][1]}"
-            " dimensions); give another name with --space"
+            f"{collection.name}: the embeddings of its space {name} are of another model"
+            f" ({spaces[name][0]}, {spaces[name][1]} dimensions); give another name with --space"
         )
     return collection.store(name)
 
@@ -108,11 +116,11 @@ def add(
     stored = store.get(ids)
     fresh = [
         (
-            replace(record, uri=places.portable(joined(places.bases[number], record.uri), number)),
+            replace(record, uri=stored_uri(record.uri, number, places)),
             row,
         )
         for record, row in rows
-        if record.id not in stored or owners[record.id].source == number
+        if record.id not in stored or (owner := owners.get(record.id)) is None or owner.source == number
     ]
     report.skipped += len(rows) - len(fresh)
     if not fresh:
@@ -125,6 +133,11 @@ def add(
     )
     report.updated += sum(record.id in stored for record in records)
     report.added += sum(record.id not in stored for record in records)
+
+
+def stored_uri(uri: str, number: int, places: Places) -> str:
+    """Relative uris are below the file's folder; a file of embeddings alone names none."""
+    return uri and places.portable(joined(places.bases[number], uri), number)
 
 
 def entry_of(record: ImageRecord, number: int) -> ImageEntry:

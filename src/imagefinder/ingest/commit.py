@@ -9,6 +9,7 @@ After a crash, `Collection.settle` deletes from the store what is in doubt and n
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -35,6 +36,7 @@ class Committer:
     report: IndexReport
     portable: Callable[[str], str]  # uri as read -> uri as stored, see places.py
     discard: Callable[[Sequence[str]], None]  # out of every space
+    writing: AbstractContextManager[object]  # while store and ledger change together
     on_skipped: Callable[[Skipped], None]
     waiting: list[Examined] = field(default_factory=list)
     last: float = field(default_factory=monotonic)
@@ -50,40 +52,57 @@ class Committer:
     def flush(self) -> None:
         """Write what waits."""
         batch, self.waiting = self.waiting, []
-        embedded = one_each([item for item in batch if isinstance(item, Embedded)])
-        revisions = [item for item in batch if isinstance(item, Revised)]
-        failures = [item for item in batch if isinstance(item, Failed)]
-        self._write(embedded, revisions, failures)
+        with self.writing:
+            embedded = self._checked([item for item in batch if isinstance(item, Embedded)], batch)
+            revisions, lost = self._revise([item for item in batch if isinstance(item, Revised)])
+            failures = lost + [item for item in batch if isinstance(item, Failed)]
+            self._write(embedded, revisions, failures)
         self._count(embedded, revisions, failures)
         self.last = monotonic()
+
+    def _checked(self, items: Sequence[Embedded], batch: Sequence[Examined]) -> list[Embedded]:
+        """Takes back what is no rename after all: since the image was examined, another copy may
+        have become the renamed one, or the source may have given the old id to another image."""
+        named = {item.ref.id for item in batch}
+        old = [item.renamed_from.id for item in items if item.renamed_from is not None]
+        entries = self.ledger.images([id for id in old if id not in named])
+        return [
+            item
+            if item.renamed_from is None
+            or entries.pop(item.renamed_from.id, None) == item.renamed_from
+            else replace(item, renamed_from=None)
+            for item in items
+        ]
+
+    def _revise(self, revisions: Sequence[Revised]) -> tuple[list[Revised], list[Failed]]:
+        """Stores new facts; what is not stored any more, since it was renamed or removed meanwhile,
+        comes back as failed."""
+        records = self.store.get([item.ref.id for item in revisions]) if revisions else {}
+        known = [item for item in revisions if item.ref.id in records]
+        self.store.update(
+            [
+                replace(revised(records[item.ref.id], item.ref), uri=self.portable(item.ref.uri))
+                for item in known
+            ]
+        )
+        gone = [item.ref for item in revisions if item.ref.id not in records]
+        return known, [Failed(ref, "changed meanwhile; index again", final=False) for ref in gone]
 
     def _write(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
     ) -> None:
-        renamed = [item.renamed_from for item in embedded if item.renamed_from is not None]
+        renamed = [item.renamed_from.id for item in embedded if item.renamed_from is not None]
         if embedded:
             self.ledger.doubt([item.ref.id for item in embedded])
             records = [
                 replace(item.record, uri=self.portable(item.record.uri)) for item in embedded
             ]
             self.store.upsert(records, np.stack([item.embedding for item in embedded]))
-        if revisions:
-            self._revise(revisions)
         images = [self._entry(item.ref, item.record.sha256) for item in embedded]
         images += [self._entry(item.ref, item.sha256) for item in revisions]
         self.ledger.acknowledge(images, [self._skip(item) for item in failures], gone=renamed)
         if renamed:
             self.discard(renamed)
-
-    def _revise(self, revisions: Sequence[Revised]) -> None:
-        records = self.store.get([item.ref.id for item in revisions])
-        self.store.update(
-            [
-                replace(revised(records[item.ref.id], item.ref), uri=self.portable(item.ref.uri))
-                for item in revisions
-                if item.ref.id in records
-            ]
-        )
 
     def _count(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
@@ -116,15 +135,3 @@ class Committer:
         return SkippedEntry(
             self.source, ref.id, ref.path, ref.size, ref.mtime_ns, item.final, item.reason
         )
-
-
-def one_each(items: Sequence[Embedded]) -> list[Embedded]:
-    """Two copies of a renamed file can both name the old path: only one is the renamed one."""
-    taken: set[str | None] = set()
-    result = []
-    for item in items:
-        old = item.renamed_from
-        result.append(item if old not in taken else replace(item, renamed_from=None))
-        if old is not None:
-            taken.add(old)
-    return result

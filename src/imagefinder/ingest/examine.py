@@ -8,7 +8,7 @@ import numpy as np
 
 from imagefinder.arrays import Embedding, Tensor
 from imagefinder.decode import DecodeLimits, decode
-from imagefinder.errors import FetchError, ImageError
+from imagefinder.errors import FetchError, ImageError, ModelError
 from imagefinder.ingest.triage import Failed, Revised, Todo
 from imagefinder.protocols import Embedder, Source, VectorStore
 from imagefinder.stores.ledger import ImageEntry, Ledger
@@ -17,13 +17,13 @@ from imagefinder.types import Decoded, ImageRecord, ImageRef
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An image ready to be stored. `renamed_from` is its id at a path that is no more."""
+    """An image ready to be stored. `renamed_from` is its entry at a path that is no more."""
 
     ref: ImageRef
     record: ImageRecord
     embedding: Embedding
     is_new: bool
-    renamed_from: str | None = None
+    renamed_from: ImageEntry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +71,28 @@ class Examiner:
             if todo.entry is None and (twin := self._twin(ref, content)) is not None:
                 return twin
             image = decode(data, at_least=self.embedder.spec.decode_size, limits=self.limits)
-            return Prepared(
-                todo,
-                record_of(ref, content, len(data), image),
-                self.embedder.preprocess(image.pixels),
-            )
         except FetchError as error:
             # what keeps a file from being read may pass without a trace in its size or time; a
             # dead link costs a time-out, so it is not tried again unasked
             return Failed(ref, str(error), final=ref.mtime_ns is None)
         except ImageError as error:
             return Failed(ref, str(error), final=not isinstance(error.__cause__, MemoryError))
+        try:
+            tensor = self.embedder.preprocess(image.pixels)
+        except Exception as error:  # noqa: BLE001 - of a model of the user's own
+            return model_failed(ref, error)
+        return Prepared(todo, record_of(ref, content, len(data), image), tensor)
 
     def _twin(self, ref: ImageRef, content: str) -> Embedded | None:
         """An indexed image of the same bytes lends its embedding."""
         entries = self.ledger.with_content(content)
         gone = next((entry for entry in entries if self._is_gone(entry)), None)
         for entry in [gone] if gone else entries[:1]:
-            record = self.store.get([entry.id]).get(entry.id)
+            # the record after the embedding: when it is still of these bytes, so was the embedding
             embedding = self.store.embeddings([entry.id]).get(entry.id)
-            if record is not None and embedding is not None:
-                return Embedded(
-                    ref, revised(record, ref), embedding, True, gone.id if gone else None
-                )
+            record = self.store.get([entry.id]).get(entry.id)
+            if embedding is not None and record is not None and record.sha256 == content:
+                return Embedded(ref, revised(record, ref), embedding, True, gone)
         return None
 
     def _is_gone(self, entry: ImageEntry) -> bool:
@@ -106,9 +105,20 @@ class Examiner:
             rows = self.embedder.embed(np.stack([item.tensor for item in batch]))
         except Exception as error:  # noqa: BLE001 - a runtime's own: find the image it is about
             if len(batch) == 1:
-                return [Failed(batch[0].todo.ref, f"the model failed: {error}", final=False)]
+                return [model_failed(batch[0].todo.ref, error)]
             return [outcome for item in batch for outcome in self._embed([item])]
+        spec = self.embedder.spec
+        if rows.shape != (len(batch), spec.dim):
+            raise ModelError(
+                f"{spec.name}: embeddings of shape {rows.shape} for {len(batch)} images, its spec"
+                f" says {(len(batch), spec.dim)}; mend the model's embed or its spec"
+            )
         return [finished(item, row) for item, row in zip(batch, rows, strict=True)]
+
+
+def model_failed(ref: ImageRef, error: Exception) -> Failed:
+    """Not the image's fault, so it is tried again in every run."""
+    return Failed(ref, f"the model failed: {error}", final=False)
 
 
 def finished(item: Prepared, embedding: Embedding) -> Examined:

@@ -12,12 +12,13 @@ AT_ONCE = 500  # ids deleted in one step
 def prune(
     source: Source, number: int, collection: Collection, report: IndexReport, *, force: bool
 ) -> None:
-    """Remove the images of this source that the run did not meet and that are gone.
+    """Remove the images of this source that the run did not meet and that are gone, or go by
+    another id now.
 
     Raises PruneRefusedError when more than half would go and `force` is not set.
     """
     unseen = collection.ledger.unseen(number)
-    gone = [entry.id for entry in unseen if not source.exists(entry.path)]
+    gone = [image.id for image in unseen if image.doubled or not source.exists(image.path)]
     total = collection.ledger.count(number)
     if not force and len(gone) * 2 > total:
         raise PruneRefusedError(

@@ -61,6 +61,7 @@ def index_source(
     Raises SourceError, also where the source holds no image, and StoreError; what was committed
     until then stays.
     """
+    collection.settle()
     ledger = collection.ledger
     number = ledger.source(source.root, base_of(source.root))
     ledger.start_run(number)
@@ -75,6 +76,7 @@ def index_source(
         report,
         portable=lambda uri: places.portable(uri, number),
         discard=collection.discard,
+        writing=collection.writing,
         on_skipped=options.on_skipped,
     )
     todos = until(options.stop, triage(until(options.stop, source.items())))

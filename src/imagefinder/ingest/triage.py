@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from imagefinder.ahead import chunks
-from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry, is_text
 from imagefinder.types import MAX_ID_BYTES, ImageRef, IndexReport, Metadata, Skipped
 
 LOOKUP = 256  # refs looked up in the ledger at once
@@ -63,7 +63,11 @@ class Triage:
                     case Skipped():
                         yield self._malformed(item)
                     case ImageRef():
-                        refs.append(self._prefixed(item))
+                        ref = self._prefixed(item)
+                        if is_text(ref.id):
+                            refs.append(ref)
+                        else:
+                            yield self._malformed(not_text(ref))
             yield from self._sort(refs)
 
     def _sort(self, refs: Sequence[ImageRef]) -> Iterator[Todo | Revised | Failed]:
@@ -79,13 +83,18 @@ class Triage:
             elif self._still_skipped(ref, skips.get((ref.id, ref.path))):
                 self.report.skipped += 1
             else:
-                yield from self._compare(ref, owners.get(ref.id))
+                was_skipped = (ref.id, ref.path) in skips
+                yield from self._compare(ref, owners.get(ref.id), was_skipped)
 
-    def _compare(self, ref: ImageRef, entry: ImageEntry | None) -> Iterator[Todo | Revised]:
+    def _compare(
+        self, ref: ImageRef, entry: ImageEntry | None, was_skipped: bool
+    ) -> Iterator[Todo | Revised]:
         if entry is None or entry.path != ref.path or not same_file(ref, entry):
             yield Todo(ref, entry)
         elif entry.metadata != digest(ref.metadata):
             yield Revised(ref, entry.sha256, told=True)
+        elif was_skipped:  # the file is again what it was: that takes it off the list
+            yield Revised(ref, entry.sha256, told=False)
         else:
             self.report.unchanged += 1
 
@@ -111,6 +120,12 @@ class Triage:
 
     def _prefixed(self, ref: ImageRef) -> ImageRef:
         return replace(ref, id=self.id_prefix + ref.id) if self.id_prefix else ref
+
+
+def not_text(ref: ImageRef) -> Skipped:
+    """For an id that can be neither stored nor shown as it is."""
+    shown = ref.id.encode("utf-8", "backslashreplace").decode()
+    return Skipped(shown, ref.uri, "the id is not valid UTF-8; give the image another one")
 
 
 def same_file(ref: ImageRef, entry: ImageEntry | SkippedEntry) -> bool:

@@ -5,7 +5,6 @@ whose store entry may be ahead of the ledger stand in the table `in_doubt` meanw
 them right after a crash, which makes every crash harmless without looking through the whole store.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from imagefinder.errors import CollectionDamagedError, StoreError
+from imagefinder.errors import CollectionDamagedError, CollectionError, StoreError, UsageError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -51,6 +50,18 @@ CREATE TABLE IF NOT EXISTS skipped (
 CREATE TABLE IF NOT EXISTS in_doubt (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TEMP TABLE seen (source INTEGER, id TEXT, path TEXT, PRIMARY KEY (source, id, path));
 """
+UNSEEN = """
+SELECT i.id, i.path, EXISTS (
+    SELECT 1 FROM seen s JOIN images other ON other.id = s.id
+    WHERE s.source = i.source AND s.path = i.path
+    AND other.source = i.source AND other.path = i.path
+)
+FROM images i WHERE i.source = ? AND i.id > ? AND NOT EXISTS (
+    SELECT 1 FROM seen s WHERE s.source = i.source AND s.id = i.id AND s.path = i.path
+)
+ORDER BY i.id LIMIT ?
+"""
+AT_ONCE = 500  # rows read, or ids asked for, in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,16 @@ class SkippedEntry:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """An indexed image that a run did not meet. `doubled`: it met the path under another id, which
+    is indexed."""
+
+    id: str
+    path: str
+    doubled: bool
+
+
 class Ledger:
     """The SQLite file of one collection. Safe to call from several threads."""
 
@@ -87,10 +108,16 @@ class Ledger:
         self._path = path
         with translated(path):
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # NORMAL survives kill -9; a power cut may take the last commits, which are then redone
-            self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
-            self._db.executescript(SCHEMA)
-        self._spaces, self._sources = self._read_spaces(), self._read_sources()
+        try:
+            with translated(path):
+                # NORMAL survives kill -9; a power cut may take the last commits, which are then
+                # redone
+                self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
+                self._db.executescript(SCHEMA)
+            self._spaces, self._sources = self._read_spaces(), self._read_sources()
+        except BaseException:
+            self._db.close()
+            raise
 
     # spaces and sources: few, and read in every search, so they are kept in memory as well
 
@@ -127,9 +154,7 @@ class Ledger:
 
     def images(self, ids: Sequence[str]) -> dict[str, ImageEntry]:
         """The entries of those ids that are indexed."""
-        rows = self._all(
-            "SELECT * FROM images WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
-        )
+        rows = self._by_ids("SELECT * FROM images WHERE id IN", ids)
         return {row[0]: ImageEntry(*row) for row in rows}
 
     def with_content(self, sha256: str) -> list[ImageEntry]:
@@ -150,10 +175,7 @@ class Ledger:
 
     def skips(self, source: int, ids: Sequence[str]) -> dict[tuple[str, str], SkippedEntry]:
         """The skipped images of a source with these ids, by (id, path)."""
-        rows = self._all(
-            "SELECT * FROM skipped WHERE source = ? AND id IN (SELECT value FROM json_each(?))",
-            (source, json.dumps(ids)),
-        )
+        rows = self._by_ids("SELECT * FROM skipped WHERE source = ? AND id IN", ids, (source,))
         return {(row[1], row[2]): SkippedEntry(*row) for row in rows}
 
     def skipped(self) -> Iterator[SkippedEntry]:
@@ -203,6 +225,13 @@ class Ledger:
         with self._write() as db:
             forget(db, ids)
 
+    def look_again(self, ids: Iterable[str]) -> None:
+        """Distrust images whose store entries may be ahead: the next run embeds them anew."""
+        with self._write() as db:
+            for id in ids:
+                db.execute("UPDATE images SET size = -1, sha256 = '' WHERE id = ?", (id,))
+                db.execute("DELETE FROM in_doubt WHERE id = ?", (id,))
+
     def settled(self, ids: Iterable[str]) -> None:
         """The store agrees about these ids."""
         with self._write() as db:
@@ -220,18 +249,23 @@ class Ledger:
     def start_run(self, source: int) -> None:
         """Forget which images of the source were seen."""
         with self._write() as db:
+            db.execute("DROP INDEX IF EXISTS temp.seen_path")
             db.execute("DELETE FROM seen WHERE source = ?", (source,))
 
     def see(self, source: int, keys: Sequence[tuple[str, str]]) -> list[str | None]:
         """Mark (id, path) pairs as seen in this run; for each, the path that claimed the id first
         (the same path: it stands in the source twice), None when the id is new in this run."""
-        first = (
-            "SELECT id, path FROM seen WHERE source = ? AND id IN (SELECT value FROM json_each(?))"
-            " ORDER BY rowid DESC"  # so that the first one comes last, and stays
-        )
-        ids = json.dumps([id for id, _ in keys])
         with self._write() as db:
-            claimed = dict(db.execute(first, (source, ids)).fetchall())
+            claimed = {
+                id: path
+                for id, path, _ in self._by_ids(
+                    # `path` is that of the first row: SQLite takes it from where the minimum is
+                    "SELECT id, path, min(rowid) FROM seen WHERE source = ? AND id IN",
+                    [id for id, _ in keys],
+                    (source,),
+                    then="GROUP BY id",
+                )
+            }
             rows = ((source, id, path) for id, path in keys)
             db.executemany("INSERT OR IGNORE INTO seen VALUES (?, ?, ?)", rows)
         claims: list[str | None] = []
@@ -240,14 +274,13 @@ class Ledger:
             claimed.setdefault(id, path)
         return claims
 
-    def unseen(self, source: int) -> list[ImageEntry]:
-        """The indexed images of the source that this run did not meet."""
-        rows = self._all(
-            "SELECT * FROM images i WHERE source = ? AND NOT EXISTS (SELECT 1 FROM seen s"
-            " WHERE s.source = i.source AND s.id = i.id AND s.path = i.path) ORDER BY id",
-            (source,),
-        )
-        return [ImageEntry(*row) for row in rows]
+    def unseen(self, source: int) -> Iterator[Unseen]:
+        """The indexed images of the source that this run did not meet, in the order of ids."""
+        self._all("CREATE INDEX IF NOT EXISTS temp.seen_path ON seen (source, path)")
+        after = ""
+        while rows := self._all(UNSEEN, (source, after, AT_ONCE)):
+            yield from (Unseen(id, path, bool(doubled)) for id, path, doubled in rows)
+            after = rows[-1][0]
 
     def drop_unseen_skips(self, source: int) -> None:
         """Forget skipped images that the source no longer names."""
@@ -275,17 +308,29 @@ class Ledger:
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._lock, translated(self._path):
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # on a full disk SQLite has rolled back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _all(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._lock, translated(self._path):
             return self._db.execute(query, values).fetchall()
+
+    def _by_ids(
+        self, query: str, ids: Sequence[str], values: Sequence[object] = (), then: str = ""
+    ) -> list[tuple[Any, ...]]:
+        """The rows of a query that ends in `id IN`, for any number of ids."""
+        possible = [id for id in ids if is_text(id)]
+        rows: list[tuple[Any, ...]] = []
+        for start in range(0, len(possible), AT_ONCE):
+            some = possible[start : start + AT_ONCE]
+            rows += self._all(f"{query} ({','.join('?' * len(some))}) {then}", (*values, *some))
+        return rows
 
     def _number(self, query: str, values: Sequence[object] = ()) -> int:
         return int(self._all(query, values)[0][0])
@@ -297,19 +342,40 @@ def forget(db: sqlite3.Connection, ids: Sequence[str]) -> None:
     db.executemany("DELETE FROM images WHERE id = ?", ((id,) for id in ids))
 
 
+def is_text(id: str) -> bool:
+    """Whether it can be stored: half a letter, as in a name that is not UTF-8, cannot."""
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """SQLite's errors as ours."""
     try:
         yield
     except sqlite3.DatabaseError as error:
-        text = str(error)
-        if "full" in text or "I/O" in text or "readonly" in text or "unable to open" in text:
-            raise StoreError(
-                f"{path}: cannot be written ({text}); free space or check the permissions,"
-                " then run the same command again"
-            ) from error
-        raise CollectionDamagedError(
-            f"{path}: the ledger is damaged ({text}); restore a backup,"
-            " or index into a new collection"
-        ) from error
+        raise told(error, path) from error
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{error.object!r}: not valid UTF-8; no image has such an id") from error
+
+
+def told(error: sqlite3.DatabaseError, path: Path) -> CollectionError:
+    """What a person can do about it. The low byte of the code is the kind of error."""
+    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
+    match kind:
+        case sqlite3.SQLITE_MISUSE:  # of Python's own making
+            return StoreError(f"{path.parent}: the collection is closed ({error}); open it again")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreError(f"{path}: another program has it open; close it and try again")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
+            return CollectionDamagedError(
+                f"{path}: the ledger is damaged ({error}); restore a backup,"
+                " or index into a new collection"
+            )
+    return StoreError(
+        f"{path}: cannot be read or written ({error}); free space or check the permissions,"
+        " then run the same command again"
+    )

@@ -1,0 +1,458 @@
+"""What the embedded store does beyond the contract: files, other processes, full disks, builds."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.register_assert_rewrite("tests.store_contract")
+
+from imagefinder.errors import (
+    CollectionDamagedError,
+    CollectionError,
+    CollectionInUseError,
+    StoreError,
+)
+from imagefinder.filters import parse_filter
+from imagefinder.stores import embedded, embedded_build, embedded_engine
+from imagefinder.stores.embedded import EmbeddedStore
+from tests.store_contract import DIM, drawn, ids, numbered, record
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "space"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[EmbeddedStore]:
+    store = EmbeddedStore.create(path, DIM)
+    store.upsert(numbered(300), drawn(300))
+    yield store
+    store.close()
+
+
+def reopened(store: EmbeddedStore, path: Path) -> EmbeddedStore:
+    store.close()
+    return EmbeddedStore.open(path)
+
+
+def test_everything_is_there_after_reopening(store: EmbeddedStore, path: Path) -> None:
+    store.optimize()
+    store.update([record("00001", metadata={"price": 2.5})])
+    store.upsert([record("new")], drawn(1, seed=4))
+    store.delete(["00002"])
+    store = reopened(store, path)
+    assert store.dim == DIM
+    assert store.count() == 300
+    assert store.get(["00001", "00002", "new"]) == {
+        "00001": record("00001", metadata={"price": 2.5}),
+        "new": record("new"),
+    }
+    assert ids(store.search(drawn(1, seed=4), 1)[0]) == ["new"]
+    cheap = parse_filter("price < 3")
+    assert ids(store.search(drawn(1), 5, filter=cheap)[0]) == ["00001"]
+    np.testing.assert_array_equal(store.embeddings(["00007"])["00007"], drawn(300)[7])
+    store.close()
+
+
+def test_a_collection_can_be_moved(store: EmbeddedStore, path: Path) -> None:
+    store.close()
+    path.rename(path.with_name("elsewhere"))
+    moved = EmbeddedStore.open(path.with_name("elsewhere"))
+    assert moved.count() == 300
+    moved.close()
+
+
+def test_nothing_is_made_over_what_exists(store: EmbeddedStore, path: Path) -> None:
+    with pytest.raises(StoreError, match="space exists already"):
+        EmbeddedStore.create(path, DIM)
+    assert store.count() == 300
+
+
+def test_another_process_is_told_who_has_it(store: EmbeddedStore, path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from imagefinder.errors import CollectionInUseError
+        from imagefinder.stores.embedded import EmbeddedStore
+        try:
+            EmbeddedStore.open(Path(sys.argv[1]))
+        except CollectionInUseError as error:
+            print(error)
+    """
+    said = _python(code, str(path))
+    assert said.strip().endswith("is open in another process; close it there, or let that process"
+                                 " serve it")  # fmt: skip
+    with pytest.raises(CollectionInUseError):
+        EmbeddedStore.open(path)
+    assert store.count() == 300
+    assert reopened(store, path).count() == 300
+
+
+def test_zvec_says_nothing_on_the_console(tmp_path: Path) -> None:
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import numpy as np
+        from imagefinder.errors import ImageFinderError
+        from imagefinder.stores.embedded import EmbeddedStore
+        from imagefinder.types import ImageRecord
+        path = Path(sys.argv[1])
+        store = EmbeddedStore.create(path, 4)
+        store.upsert([ImageRecord("a", "", "", 1, 1, "", 1)], np.eye(1, 4, dtype=np.float32))
+        store.search(np.eye(1, 4, dtype=np.float32), 1)
+        store.delete(["b"])
+        store.optimize()
+        for damage in (lambda: None, lambda: [f.unlink() for f in path.rglob("*.proxima")]):
+            damage()
+            try:
+                EmbeddedStore.open(path)
+            except ImageFinderError:
+                pass
+            store.close()
+    """
+    assert _python(code, str(tmp_path / "space")) == ""
+
+
+def test_a_host_that_has_set_zvec_up_itself(tmp_path: Path) -> None:
+    """Its settings stay, and filters are right all the same."""
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import zvec
+        zvec.init(log_level=zvec.LogLevel.FATAL)
+        from imagefinder.filters import parse_filter
+        from imagefinder.stores.embedded import EmbeddedStore
+        from tests.store_contract import DIM, drawn, numbered
+        store = EmbeddedStore.create(Path(sys.argv[1]), DIM)
+        store.upsert(numbered(2500), drawn(2500))
+        store.optimize()
+        store.upsert(numbered(200), drawn(200))
+        store.flush()
+        store.delete(["00007"])
+        store.upsert(numbered(100), drawn(100))
+        for text in ("width >= 0", "width > 5 and not exists(label)", 'id != "00001"'):
+            print(len(store.search(drawn(1), 3000, filter=parse_filter(text))[0]))
+        print(len(list(store.scan())))
+    """
+    assert _python(code, str(tmp_path / "space")).split() == ["2500", "2500", "2499", "2500"]
+
+
+@pytest.mark.parametrize("content", [None, "", "7", "..", "\xff"])
+def test_a_space_without_its_generation_is_damaged(
+    store: EmbeddedStore, path: Path, content: str | None
+) -> None:
+    store.close()
+    (path / "CURRENT").unlink()
+    if content is not None:
+        (path / "CURRENT").write_text(content, encoding="latin-1")
+    with pytest.raises(CollectionDamagedError, match="space is missing or incomplete; restore a"):
+        EmbeddedStore.open(path)
+    with pytest.raises(CollectionDamagedError):
+        EmbeddedStore.open(path.with_name("nothing"))
+    assert not path.with_name("nothing").exists()
+
+
+def test_missing_and_empty_files_are_told_at_once(store: EmbeddedStore, path: Path) -> None:
+    store.optimize()
+    store.upsert(numbered(50), drawn(50))
+    store.delete(["00001"])
+    store.close()
+    outcomes = set()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        for damage in (Path.unlink, lambda copy: copy.write_bytes(b"")):
+            copy = path.with_name("copy")
+            shutil.copytree(path, copy)
+            damage(copy / file.relative_to(path))
+            outcomes.add((_family(file), _outcome(copy)))
+            shutil.rmtree(copy)
+    told = {family for family, outcome in outcomes if outcome == "damaged"}
+    assert told >= {"proxima", "ipc", "sst", "CURRENT", "MANIFEST", "manifest", "del"}
+    assert {outcome for _, outcome in outcomes} <= {"damaged", "whole"}
+    harmless = {family for family, outcome in outcomes if outcome == "whole"}
+    assert harmless <= {"LOCK", "LOG", "OPTIONS", "IDENTITY", "log"}
+
+
+def _family(file: Path) -> str:
+    return (file.suffix[1:] if file.stem.isdigit() or file.suffix == ".proxima" else "") or (
+        "ipc" if file.suffix == ".ipc" else file.name.split("-")[0].split(".")[0]
+    )
+
+
+def _outcome(path: Path) -> str:
+    """What becomes of a store that may be damaged."""
+    try:
+        store = EmbeddedStore.open(path)
+    except CollectionDamagedError:
+        return "damaged"
+    try:
+        found = {each.id for each, _ in store.scan()}
+        hits = store.search(drawn(300)[50:60], 1)
+    except CollectionError as error:
+        return f"later: {error}"
+    finally:
+        store.close()
+    right = [ids(each) for each in hits] == [[f"{index:05}"] for index in range(50, 60)]
+    return "whole" if len(found) == store._count == 299 and right else "wrong"
+
+
+def test_what_cannot_be_written_to_is_told(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.close()
+    for folder in path.iterdir():
+        if folder.is_dir():
+            folder.chmod(0o500)
+    if os.geteuid() == 0:  # root may write anywhere
+        monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(StoreError, match="is not writable; give yourself the right"):
+        EmbeddedStore.open(path)
+
+
+def test_a_nearly_full_disk_is_refused_before_it_is_full(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(path)
+    monkeypatch.setattr(embedded_engine, "RESERVE", usage.free + (1 << 30))
+    for call in (
+        lambda: store.upsert([record("new")], drawn(1)),
+        lambda: store.update([record("00001", width=1)]),
+        store.optimize,
+        lambda: EmbeddedStore.create(path.with_name("other"), DIM),
+    ):
+        with pytest.raises(StoreError, match=r"MB free, [\d,]+ MB are needed .* free some space"):
+            call()
+    assert store.get(["00001", "new"]) == {"00001": record("00001")}
+    assert store.delete(["00002"]) == 1
+    assert ids(store.search(drawn(4)[3:], 1)[0]) == ["00003"]
+    store.close()
+    with pytest.raises(StoreError, match="free some space"):
+        EmbeddedStore.open(path)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(disk)]
+    if sys.platform != "linux" or subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("a small disk takes the right to mount one")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_loses_nothing(small_disk: Path) -> None:
+    """In a process of its own: an engine that runs into the end of the disk is killed by it."""
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(10 << 20))
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from imagefinder.errors import StoreError
+        from imagefinder.stores.embedded import EmbeddedStore
+        from tests.store_contract import drawn, record
+        path = Path(sys.argv[1]) / "space"
+        store = EmbeddedStore.create(path, 256)
+        stored = 0
+        try:
+            while True:
+                batch = [record(f"{number:05}") for number in range(stored, stored + 200)]
+                store.upsert(batch, drawn(200, seed=stored, dim=256))
+                stored += 200
+        except StoreError as error:
+            print("full" if "free some space and try again" in str(error) else error)
+        try:
+            store.optimize()
+        except StoreError as error:
+            print("full" if "free some space" in str(error) else error)
+        assert store.search(drawn(1, dim=256), 1)[0][0].record.id == "00000"
+        store.flush()
+        (Path(sys.argv[1]) / "filler").unlink()
+        store.upsert([record("late")], drawn(1, dim=256))
+        store.close()
+        store = EmbeddedStore.open(path)
+        assert store.count() == stored + 1 > 200, (store.count(), stored)
+        assert len(list(store.scan())) == stored + 1
+        store.close()
+        print("whole")
+    """
+    assert _python(code, str(small_disk)).split() == ["full", "full", "whole"]
+
+
+def test_optimize_is_wanted_when_much_is_unindexed(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not store.needs_optimize()
+    monkeypatch.setattr(embedded, "EXACT_BELOW", 200)
+    monkeypatch.setattr(embedded, "UNINDEXED", 50)
+    assert store.needs_optimize()
+    store.optimize()
+    assert not store.needs_optimize()
+    store.upsert([record(f"new{index}") for index in range(50)], drawn(50, seed=2))
+    assert not store.needs_optimize()
+    store.update(numbered(40))
+    assert store.needs_optimize()
+    store = reopened(store, path)
+    assert store.needs_optimize()
+    store.optimize()
+    store.optimize()
+    assert not store.needs_optimize()
+    assert store.count() == 350
+    store.close()
+
+
+def test_the_graph_finds_nearly_everything(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, queries = drawn(4000), drawn(100, seed=6)
+    store.upsert(numbered(4000), rows)
+    store.optimize()
+    exact = store.search(queries, 10)
+    monkeypatch.setattr(embedded, "EXACT_BELOW", 0)
+    near = store.search(queries, 10)
+    same = [len(set(ids(a)) & set(ids(b))) / 10 for a, b in zip(exact, near, strict=True)]
+    assert np.mean(same) >= 0.995
+
+
+def during_a_build(monkeypatch: pytest.MonkeyPatch, call: Callable[[], object]) -> None:
+    """Calls it once, when a build has copied a part."""
+    put, calls = embedded_build._put, iter([call])
+
+    def put_and_call(*arguments: object) -> None:
+        put(*arguments)  # type: ignore[arg-type]
+        next(calls, lambda: None)()
+
+    monkeypatch.setattr(embedded_build, "_put", put_and_call)
+
+
+@pytest.mark.parametrize("few", [0, 1000])
+def test_what_is_written_during_a_build_is_in_it(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    def write() -> None:
+        store.upsert([record("new"), record("00001", width=1)], drawn(2, seed=3))
+        store.update([record("00002", width=2)])
+        store.delete(["00003", "00004"])
+        store.upsert([record("00004", width=4)], drawn(1, seed=4))
+
+    monkeypatch.setattr(embedded_build, "FEW", few)
+    during_a_build(monkeypatch, write)
+    store.optimize()
+    for _ in range(2):
+        found = store.get(["new", "00001", "00002", "00003", "00004", "00005"])
+        assert {id: each.width for id, each in found.items()} == {
+            "new": 640, "00001": 1, "00002": 2, "00004": 4, "00005": 640,
+        }  # fmt: skip
+        assert store.count() == len(list(store.scan())) == 300
+        assert ids(store.search(drawn(2, seed=3)[1:], 1)[0]) == ["00001"]
+        np.testing.assert_array_equal(store.embeddings(["00002"])["00002"], drawn(300)[2])
+        assert [each.name for each in path.iterdir() if each.is_dir()] == ["2"]
+        store = reopened(store, path)
+    store.close()
+
+
+def test_a_build_that_fails_changes_nothing(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        during_a_build(patched, fail)
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.optimize()
+    assert store.count() == 300
+    assert ids(store.search(drawn(1), 1)[0]) == ["00000"]
+    assert [each.name for each in path.iterdir() if each.is_dir()] == ["1"]
+    store.optimize()
+    assert store.count() == 300
+
+
+def test_close_gives_a_build_up(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied, closing = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        copied.set()
+        assert closing.wait(60)
+
+    during_a_build(monkeypatch, wait)
+    with ThreadPoolExecutor() as pool:
+        build = pool.submit(store.optimize)
+        assert copied.wait(60)
+        closed = pool.submit(store.close)
+        while not store._closing:
+            pass
+        assert not closed.done()
+        closing.set()
+        closed.result()
+        assert isinstance(build.exception(), StoreError)
+    store = EmbeddedStore.open(path)
+    assert store.count() == 300
+    assert [each.name for each in path.iterdir() if each.is_dir()] == ["1"]
+    store.close()
+
+
+def test_what_a_crash_left_of_a_build_goes(store: EmbeddedStore, path: Path) -> None:
+    store.close()
+    shutil.copytree(path / "1", path / "2")
+    (path / "CURRENT.new").write_text("2")
+    (path / "notes").mkdir()
+    store = EmbeddedStore.open(path)
+    assert sorted(each.name for each in path.iterdir() if each.is_dir()) == ["1", "notes"]
+    store.optimize()
+    assert store.count() == 300
+    assert (path / "CURRENT").read_text() == "2"
+    store.close()
+
+
+def test_a_crash_while_making_a_space_leaves_nothing_in_the_way(path: Path) -> None:
+    (path.with_name("space.new") / "1").mkdir(parents=True)
+    store = EmbeddedStore.create(path, DIM)
+    assert store.count() == 0
+    assert not path.with_name("space.new").exists()
+    store.close()
+
+
+def test_searches_in_a_build_see_every_write(store: EmbeddedStore) -> None:
+    """Also while one generation takes over from the other."""
+    stop = threading.Event()
+
+    def check() -> int:
+        checks = 0
+        while not stop.is_set():
+            store.upsert([replace(record("moving"), width=checks)], drawn(1, seed=checks))
+            hits = store.search(drawn(1, seed=checks), 1)[0]
+            assert [(hit.record.id, hit.record.width) for hit in hits] == [("moving", checks)]
+            assert store.count() == 301
+            checks += 1
+        return checks
+
+    with ThreadPoolExecutor() as pool:
+        checking = pool.submit(check)
+        for _ in range(4):
+            store.optimize()
+        stop.set()
+        assert checking.result() > 0
+
+
+def _python(code: str, *arguments: str) -> str:
+    """What this code writes on standard output and error."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=os.environ | {"PYTHONPATH": path}, check=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ).stdout  # fmt: skip
