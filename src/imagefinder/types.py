@@ -143,8 +143,11 @@ class ModelSpec:
 
     @property
     def decode_size(self) -> int:
-        """No side of a decoded picture needs more pixels than this before preprocessing."""
-        return self.size
+        """No side of a decoded picture needs more pixels than this before preprocessing.
+
+        Twice the input: with 12-megapixel photographs scaled to just above 1 x, the worst cosine to
+        the full decode was 0.95, with 2 x 0.993, and 0.99 is what is promised."""
+        return 2 * self.size
 
     @property
     def fingerprint(self) -> str:

@@ -1,6 +1,11 @@
 """Models that ONNX Runtime runs."""
 
+import os
+
 import numpy as np
+
+# before the import, which else leaves a device id in the home and reports to its maker
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
