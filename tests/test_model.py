@@ -17,6 +17,7 @@ from imagefinder.models import load_embedder, model_spec
 from imagefinder.models.preprocess import preprocess, resized
 from imagefinder.models.weights import load_graph
 from imagefinder.protocols import Embedder
+from imagefinder.search import confidence
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "src" / "imagefinder" / "demo" / "images"
@@ -118,6 +119,15 @@ def test_the_fingerprint_changes_with_every_fact_of_preprocessing() -> None:
     ]
     assert len({spec.fingerprint, *(other.fingerprint for other in others)}) == 6
     assert replace(spec, licence="MIT").fingerprint == spec.fingerprint
+
+
+def test_a_hit_has_a_confidence_that_grows_with_its_score() -> None:
+    spec = model_spec("efficientnet-lite0")
+    confidences = [confidence(score, spec) for score in (-1.0, 0.0, 0.5, 1.0)]
+    assert confidences == sorted(confidences, key=float)
+    assert 0 < confidences[0] < confidences[1] < 0.1
+    assert 0.95 < confidences[3] < 1
+    assert confidence(0.5, replace(spec, calibration=None)) is None
 
 
 def test_an_unknown_model_is_told_with_the_known_ones() -> None:

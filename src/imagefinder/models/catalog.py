@@ -21,6 +21,7 @@ CATALOG: dict[str, ModelSpec] = {
             licence="Apache-2.0",
             input_name="pixel_values",
             output_name="embedding",
+            calibration=(6.590, -3.112),  # tools/fit_calibration.py
         ),
     )
 }
