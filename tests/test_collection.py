@@ -1,7 +1,9 @@
 """A collection on disk: what a crash at any point leaves, formats, and the lock."""
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from tests.pictures import write_pictures
 
 from imagefinder import ImageFinder, errors, marker
 from imagefinder.collection import Collection
+from imagefinder.home import bytes_on_disk, folder_bytes
 from imagefinder.stores.ledger import Ledger
 from imagefinder.testing import FakeEmbedder
 
@@ -176,3 +179,114 @@ def test_an_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(errors.StoreError, match="choose a place that can be written"):
         Collection(tmp_path / "file" / "collection", "mine", create=True)
+
+
+def test_a_crash_while_an_image_is_updated_and_then_put_back(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has the newer embedding, the file and the ledger agree on the older one."""
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    file = photos / "0.png"
+    content, before = file.read_bytes(), file.stat()
+    write_pictures(photos, ["0.png"], first=90)
+    with opened(tmp_path) as finder, monkeypatch.context() as patch:
+        patch.setattr(Ledger, "acknowledge", crash)
+        with pytest.raises(Crash):
+            finder.index(photos)
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).updated == 1
+        hit = finder.search(file, k=1)[0]
+        assert (hit.id, hit.score) == ("0.png", pytest.approx(1, abs=1e-5))
+
+
+def test_a_crash_while_a_collection_is_made_is_harmless(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "collection").mkdir()
+    (tmp_path / "collection" / "collection.json.new").write_text("{")
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).added == len(NAMES)
+
+
+@pytest.mark.parametrize("content", ['{"format": "x"}', '{"format": null}', '{"format": 0}', "[]"])
+def test_a_marker_that_makes_no_sense_is_damage(tmp_path: Path, photos: Path, content: str) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    (tmp_path / "collection" / "collection.json").write_text(content)
+    with opened(tmp_path) as finder, pytest.raises(errors.CollectionDamagedError, match="restore"):
+        len(finder)
+
+
+def test_a_missing_ledger_is_damage_and_removes_nothing(tmp_path: Path, photos: Path) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    (tmp_path / "collection" / "ledger.sqlite").rename(tmp_path / "elsewhere")
+    with opened(tmp_path) as finder, pytest.raises(errors.CollectionDamagedError, match="missing"):
+        finder.index(photos)
+    (tmp_path / "elsewhere").rename(tmp_path / "collection" / "ledger.sqlite")
+    with opened(tmp_path) as finder:
+        assert finder.index(photos).unchanged == len(NAMES)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../other", ".hidden"])
+def test_no_name_of_a_space_leads_out_of_its_folder(
+    tmp_path: Path, photos: Path, name: str
+) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+        finder.export(tmp_path / "out.npz")
+        with pytest.raises(errors.TransferError, match="--space"):
+            finder.import_embeddings(tmp_path / "out.npz", space=name)
+        odd = FakeEmbedder()
+        odd.spec = replace(odd.spec, name=name)
+    with ImageFinder.open(tmp_path / "other", embedder=odd) as finder:
+        if name.strip("."):
+            assert finder.index(photos).added == len(NAMES)
+        else:
+            with pytest.raises(errors.UsageError, match="this name"):
+                finder.index(photos)
+    with opened(tmp_path) as finder:
+        assert len(finder.search("id:0.png", k=10)) == len(NAMES)
+
+
+def test_a_collection_that_this_program_has_open(tmp_path: Path, photos: Path) -> None:
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+        with pytest.raises(errors.CollectionInUseError, match="this program"):
+            len(opened(tmp_path))
+
+
+def test_a_full_disk_does_not_keep_the_lock(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with opened(tmp_path) as finder:
+            assert len(finder) == len(NAMES)
+    with monkeypatch.context() as patch:
+        patch.setattr("imagefinder.stores.embedded.EmbeddedStore.close", full)
+        finder = opened(tmp_path)
+        finder.search("id:0.png")
+        store = finder._session.store()
+        with pytest.raises(OSError, match="No space"):
+            finder.close()
+    store.close()
+    with opened(tmp_path) as finder:
+        assert len(finder) == len(NAMES)
+
+
+def test_the_size_on_disk_where_files_come_and_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 5000)
+    (tmp_path / "link").symlink_to("nowhere")
+    assert folder_bytes(tmp_path) >= 5000
+    monkeypatch.setattr(os, "walk", lambda path: [(path, [], ["gone"])])
+    assert folder_bytes(tmp_path) == 0
+    assert bytes_on_disk(os.stat_result((0, 0, 0, 0, 0, 0, 77, 0, 0, 0))) == 77  # as on Windows

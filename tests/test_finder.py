@@ -222,7 +222,9 @@ def test_a_second_opener_is_told_who_holds_the_collection(tmp_path: Path, photos
     where = tmp_path / "collection"
     with ImageFinder.open(where, embedder=FakeEmbedder()) as first:
         first.index(photos)
-        with pytest.raises(errors.CollectionInUseError, match=r"open in another process.*\d+"):
+        with pytest.raises(
+            errors.CollectionInUseError, match="this program has the collection open"
+        ):
             len(ImageFinder.open(where))
     with ImageFinder.open(where, embedder=FakeEmbedder()) as again:
         assert len(again) == 30
@@ -326,3 +328,44 @@ def test_an_encoded_image_in_memory(finder: ImageFinder) -> None:
     buffer = BytesIO()
     picture(5).save(buffer, "PNG")
     assert finder.search(buffer.getvalue(), k=1)[0].id == NAMES[5]
+
+
+def test_relocating_through_links(tmp_path: Path) -> None:
+    """The roots of sources have no links in them, so what a user calls them has to be resolved."""
+    write_pictures(tmp_path / "disk" / "old", ["a.png"])
+    (tmp_path / "link").symlink_to(tmp_path / "disk")
+    with ImageFinder.open(tmp_path / "collection", embedder=FakeEmbedder()) as finder:
+        finder.index(tmp_path / "link" / "old")
+        (tmp_path / "disk" / "old").rename(tmp_path / "disk" / "new")
+        finder.relocate(tmp_path / "link" / "old", tmp_path / "link" / "new")
+        assert finder.index(tmp_path / "link" / "new").unchanged == 1
+        # a link left where the folder was
+        (tmp_path / "disk" / "new").rename(tmp_path / "disk" / "newest")
+        (tmp_path / "disk" / "new").symlink_to("newest")
+        finder.relocate(tmp_path / "disk" / "new", tmp_path / "disk" / "newest")
+        assert finder.index(tmp_path / "disk" / "newest").unchanged == 1
+        assert finder.status().sources == (str(tmp_path / "disk" / "newest"),)
+
+
+def test_embeddings_in_several_files_go_into_one_space(tmp_path: Path) -> None:
+    for name, ids in {"1": ["a", "b"], "2": ["b", "c"]}.items():
+        rows = np.eye(2, 4, dtype=np.float32)
+        np.savez(tmp_path / f"{name}.npz", ids=np.array(ids), embeddings=rows)
+    with ImageFinder.open(tmp_path / "collection") as finder:
+        with pytest.raises(errors.TransferError):
+            finder.import_embeddings(tmp_path / "missing.npz")
+        assert not (tmp_path / "collection").exists()
+        assert finder.import_embeddings(tmp_path / "1.npz", space="old").added == 2
+        report = finder.import_embeddings(tmp_path / "2.npz", space="old")
+        assert (report.added, report.skipped) == (1, 1)
+        assert finder.get("a").uri == ""  # not the folder of the file
+
+
+def test_exporting_with_a_model_that_has_no_space(tmp_path: Path, photos: Path) -> None:
+    with ImageFinder.open(tmp_path / "collection", embedder=FakeEmbedder()) as finder:
+        finder.index(photos)
+    with (
+        ImageFinder.open(tmp_path / "collection", model="efficientnet-lite0") as finder,
+        pytest.raises(errors.ModelMismatchError),
+    ):
+        finder.export(tmp_path / "out.csv")

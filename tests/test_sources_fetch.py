@@ -63,13 +63,13 @@ def test_a_passing_fault_is_tried_again(server: ImageServer, fault: Reply) -> No
         (Reply(500), "HTTP 500 (3 attempts)"),
         (Reply(cut=10), "connection closed before the end (3 attempts)"),
         (Reply(reset=True), "connection closed before the end (3 attempts)"),
-        (Reply(drip=0.05), "timed out after 0.2 s (3 attempts)"),
+        (Reply(drip=0.05), "timed out after 1 s (3 attempts)"),
     ],
     ids=["500", "cut", "reset", "drip"],
 )
 def test_a_lasting_fault_is_given_up(server: ImageServer, fault: Reply, words: str) -> None:
     server.plan("a.jpg", fault)
-    assert reason(Fetcher(retries=2, timeout=0.2), server.url("a.jpg")) == words
+    assert reason(Fetcher(retries=2, timeout=1), server.url("a.jpg")) == words
     assert server.requests.total() == 3
 
 
@@ -83,8 +83,8 @@ def test_slow_but_steady_is_no_timeout(
     server: ImageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imagefinder.sources.web.MIN_RATE", 50)
-    server.plan("a.jpg", Reply(body=b"x" * 40, drip=0.01))
-    assert Fetcher(retries=0, timeout=0.2).read(server.url("a.jpg")) == b"x" * 40
+    server.plan("a.jpg", Reply(body=b"x" * 40, drip=0.03))
+    assert Fetcher(retries=0, timeout=1).read(server.url("a.jpg")) == b"x" * 40
 
 
 def test_nobody_listens() -> None:

@@ -97,6 +97,7 @@ def test_ranges_hold_little_else() -> None:
     assert not names & set(intervals_of(3011.0))
     day = set(intervals_within(1714521600.0, 1714521600.0 + 86400))
     assert not day & set(intervals_of(1714521600.0 - 30_000))
+    assert intervals_of(-0.0) == intervals_of(0.0)
 
 
 def test_what_no_index_helps_with_is_left_to_the_filter() -> None:

@@ -21,6 +21,7 @@ from retrieval_quality import average_precisions, demo_images, precision_at
 
 RESAMPLES = 2000
 NEIGHBOURS = 3
+PAIRS = 12
 
 
 def main() -> None:
@@ -36,6 +37,7 @@ def main() -> None:
     print(f"gain of the head: {gain.mean():+.4f} mAP (95% interval {low:+.4f} to {high:+.4f})")
     _print_labels(head, labels)
     _print_confusions(head, labels)
+    _print_closest_strangers(head, labels, [path.stem for path in paths])
 
 
 def _print_quality(name: str, rows: NDArray[np.float64], labels: NDArray[np.str_]) -> None:
@@ -78,6 +80,16 @@ def _print_confusions(rows: NDArray[np.float64], labels: NDArray[np.str_]) -> No
         wrong.update((str(query), str(label)) for label in found if label != query)
     listed = ", ".join(f"{a} -> {b} {count}" for (a, b), count in wrong.most_common(12))
     print(f"most frequent wrong labels among the first {NEIGHBOURS}: {listed}")
+
+
+def _print_closest_strangers(
+    rows: NDArray[np.float64], labels: NDArray[np.str_], ids: list[str]
+) -> None:
+    scores = np.triu(rows @ rows.T, 1)
+    scores[labels[:, None] == labels] = 0
+    pairs = np.unravel_index(np.argsort(-scores, axis=None)[:PAIRS], scores.shape)
+    listed = ", ".join(f"{ids[a]} {ids[b]} {scores[a, b]:.2f}" for a, b in zip(*pairs, strict=True))
+    print(f"closest images of different labels: {listed}")
 
 
 def _numbers(values: NDArray[np.float64]) -> str:

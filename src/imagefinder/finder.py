@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
@@ -90,6 +92,8 @@ class ImageFinder:
         Raises SourceError when a source is missing or holds no image, UsageError, StoreError.
         """
         opened = self._sources(sources, include, exclude, sample, columns)
+        if prune not in (True, False, "force"):
+            raise UsageError(f'prune={prune!r}: it is True, False or "force"')
         if prune and not all(source.complete for source in opened):
             raise UsageError(
                 "prune needs whole sources: no single file, include, exclude or sample"
@@ -162,16 +166,17 @@ class ImageFinder:
         workers = os.cpu_count() or 1
         results: list[list[Hit]] = []
         rows = ahead(embed, enumerate(queries), workers=workers, window=4 * workers)
-        for chunk in chunks(rows, QUERIES):
-            hits = iter(
-                self._search([r for r in chunk if not isinstance(r, Skipped)], k, filter, exact)
-            )
-            for row in chunk:
-                if isinstance(row, Skipped):
-                    on_skipped and on_skipped(row)
-                    results.append([])
-                else:
-                    results.append(next(hits))
+        with closing(rows):
+            for chunk in chunks(rows, QUERIES):
+                hits = iter(
+                    self._search([r for r in chunk if not isinstance(r, Skipped)], k, filter, exact)
+                )
+                for row in chunk:
+                    if isinstance(row, Skipped):
+                        on_skipped and on_skipped(row)
+                        results.append([])
+                    else:
+                        results.append(next(hits))
         return results
 
     def embed(self, query: "Queryable") -> Embedding:
@@ -256,13 +261,15 @@ class ImageFinder:
         """The images that were below `old` are below `new` now; returns how many sources moved.
 
         Raises SourceError when `new` does not exist, UsageError when nothing is below `old`."""
-        return relocate(self._session.collection(), os.fspath(old), os.fspath(new))
+        with self._indexing:
+            return relocate(self._session.collection(), os.fspath(old), os.fspath(new))
 
     def export(self, file: Where) -> int:
         """Write embeddings, ids and metadata to a file (.csv, .npz, .parquet or .faiss, by its
         name), in the order of the ids; returns how many.
 
         Raises TransferError, MissingExtraError."""
+        self._session.store()  # says so where the model has none
         space = self._session.space()
         fingerprint, dim = self._session.collection().ledger.spaces()[space]
         return exchange.write(Path(file), self.embedded(), model=fingerprint, dim=dim)
@@ -279,13 +286,16 @@ class ImageFinder:
 
         `ids` is a file with the ids, for formats that hold none. `on_progress` gets the rows done
         and their total where the file tells. Raises TransferError, MissingExtraError."""
-        return take_over(
-            Path(file),
-            self._session.collection(create=True),
-            space=space,
-            ids=None if ids is None else Path(ids),
-            on_progress=on_progress or no_one,
-        )
+        with self._indexing:
+            report = take_over(
+                Path(file),
+                partial(self._session.collection, create=True),
+                space=space,
+                ids=None if ids is None else Path(ids),
+                on_progress=on_progress or no_one,
+            )
+            self._session.optimizer.poke(self._session.collection().store(report.space))
+        return report
 
     def optimize(self) -> None:
         """Build the search index now, and wait for it. Searches go on meanwhile."""
@@ -298,7 +308,10 @@ class ImageFinder:
         return self._session.optimizer.busy
 
     def close(self) -> None:
-        """Finish what runs in the background and let other processes use the collection."""
+        """Finish what runs in the background and let other processes use the collection.
+
+        Calls in other threads end with an error; what they wrote until then is kept."""
+        self._fetcher.close()
         self._session.close()
 
     def __enter__(self) -> Self:

@@ -21,7 +21,8 @@ class Optimizer:
         """Start a build when the store wants one and none runs."""
         with self._lock:
             if not self._closed and not self.busy and store.needs_optimize():
-                self._thread = Thread(target=build, args=(store,), name="optimize", daemon=True)
+                # no daemon: Python must not end while the thread is inside zvec, which would abort
+                self._thread = Thread(target=build, args=(store,), name="optimize")
                 self._thread.start()
 
     @property

@@ -78,8 +78,8 @@ def as_query(value: "Queryable") -> Query:
 def parse_part(text: str) -> Part:
     """`id:ID`, `text:WORDS`, else a path or URL."""
     kind, colon, rest = text.partition(":")
-    if colon and kind == "id":
-        return IdPart(rest)
-    if colon and kind == "text":
-        return TextPart(rest)
-    return ImagePart(text)
+    if not colon or kind not in {"id", "text"}:
+        return ImagePart(text)
+    if not rest:
+        raise UsageError(f"{text}: the {kind} is missing after the colon")
+    return IdPart(rest) if kind == "id" else TextPart(rest)

@@ -25,7 +25,8 @@ def relocate(collection: Collection, old: str, new: str) -> int:
     if not moved:
         roots = ", ".join(root for root, _ in collection.ledger.sources().values()) or "none"
         raise UsageError(
-            f"{old}: no source of {collection.name} is at or below it; its sources: {roots}"
+            f"{old}: no images of {collection.name} come from a source at or below it;"
+            f" its sources: {roots}"
         )
     return moved
 

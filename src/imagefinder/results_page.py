@@ -13,6 +13,7 @@ from PIL import Image
 from imagefinder.decode import decode
 from imagefinder.errors import ImageFinderError
 from imagefinder.sources import Fetcher
+from imagefinder.sources.address import redact
 from imagefinder.types import Hit, Metadata
 
 SIDE = 400  # pixels of a thumbnail's longer side: sharp on screens of high density
@@ -100,10 +101,15 @@ def write_page(queries: Sequence[str], hits: Sequence[Hit]) -> Path:
 
 def title(queries: Sequence[str], count: int) -> str:
     """What the page shows, in words."""
-    names = ", ".join(html.escape(query.rstrip("/").rpartition("/")[2]) for query in queries)
+    names = ", ".join(html.escape(short_name(query)) for query in queries)
     if not count:
         return f"No image matches {names}"
     return f"The image closest to {names}" if count == 1 else f"{count} images closest to {names}"
+
+
+def short_name(query: str) -> str:
+    """The last part of a path or URL, without what is secret in it."""
+    return redact(query).rstrip("/").rpartition("/")[2]
 
 
 def query_picture(fetcher: Fetcher, query: str) -> str:

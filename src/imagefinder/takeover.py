@@ -115,12 +115,9 @@ def add(
     owners = collection.ledger.images(ids)
     stored = store.get(ids)
     fresh = [
-        (
-            replace(record, uri=stored_uri(record.uri, number, places)),
-            row,
-        )
+        (replace(record, uri=stored_uri(record.uri, number, places)), row)
         for record, row in rows
-        if record.id not in stored or (owner := owners.get(record.id)) is None or owner.source == number
+        if record.id not in stored or owners[record.id].source == number
     ]
     report.skipped += len(rows) - len(fresh)
     if not fresh:

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Literal
 
 from imagefinder.collection import Collection, lock
-from imagefinder.errors import CollectionError, TransferError
+from imagefinder.errors import (
+    CollectionError,
+    CollectionFormatError,
+    CollectionInUseError,
+    TransferError,
+)
 from imagefinder.home import folder_bytes, named_collections, place_of
 from imagefinder.marker import is_collection
 
@@ -21,23 +26,28 @@ SESSION_FILES = {"lock", "lock.json"}  # of the process that has the collection 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """One collection in a list; `images` is None while another process has it open."""
+    """One collection in a list; `images` is None where it cannot be opened, for `problem`."""
 
     name: str
     path: str
     images: int | None
     bytes: int
+    problem: str = ""
 
 
 def describe_collections() -> list[Described]:
     """The collections that have a name. Raises nothing for one that is in use or damaged."""
     found = []
     for place in named_collections():
+        images, problem = None, ""
         try:
             images = count_images(place.name)
-        except CollectionError:
-            images = None
-        found.append(Described(place.name, str(place.path), images, folder_bytes(place.path)))
+        except CollectionInUseError:
+            problem = "in use"
+        except CollectionError as error:
+            problem = "newer format" if isinstance(error, CollectionFormatError) else "damaged"
+        size = folder_bytes(place.path)
+        found.append(Described(place.name, str(place.path), images, size, problem))
     return found
 
 
@@ -54,10 +64,18 @@ def delete_collection(where: str) -> None:
     place = place_of(where)
     place.require()
     lock(place.path, place.name).release()
+    folder = place.path.resolve()  # the place may be a link to it
     # out of sight in one step: a half-deleted directory must not look like a collection
-    doomed = place.path.with_name(f".{place.path.name}.deleted-{os.getpid()}")
-    place.path.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    doomed = folder.with_name(f".{folder.name}.deleted-{os.getpid()}")
+    try:
+        folder.rename(doomed)
+        place.path.unlink(missing_ok=True)
+        shutil.rmtree(doomed)
+    except OSError as error:
+        raise CollectionError(
+            f"{place.name}: cannot be deleted ({error.strerror or error});"
+            " check the permissions of the directory"
+        ) from error
 
 
 def backup(where: str, file: Path) -> int:
@@ -68,6 +86,8 @@ def backup(where: str, file: Path) -> int:
     mode = tar_mode(file)
     place = place_of(where)
     place.require()
+    if file.resolve().is_relative_to(place.path.resolve()):
+        raise TransferError(f"{file}: is inside the collection; choose another place")
     with closing(Collection(place.path, place.name)) as collection:
         images = collection.ledger.count()
     held = lock(place.path, place.name)  # closed, so that all is in its files, and held meanwhile

@@ -3,11 +3,13 @@
 import logging
 import os
 import sys
+from io import TextIOWrapper
 
 import typer
 from typer.exceptions import TyperException
 
 from imagefinder.cli.options import DebugOption, VersionOption
+from imagefinder.cli.output import plain
 from imagefinder.errors import ImageFinderError, UsageError
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
@@ -30,10 +32,17 @@ def options(version: VersionOption = False, debug: DebugOption = False) -> None:
 
 def main() -> None:
     """The `imagefinder` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # for letters that a pipe cannot take
     logging.basicConfig(format="note: %(message)s", level=logging.WARNING)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("IMAGEFINDER_DEBUG"))
-    sys.exit(run([argument for argument in arguments if argument != "--debug"], debug=debug))
+    code = run([argument for argument in arguments if argument != "--debug"], debug=debug)
+    if code == INTERRUPTED:  # at once, although an index is being built: a crash is harmless
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def with_values(arguments: list[str]) -> list[str]:
@@ -46,14 +55,20 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
     from imagefinder.cli import commands  # noqa: F401 - they register themselves
 
     try:
-        return int(app(with_values(arguments), prog_name="imagefinder", standalone_mode=False) or 0)
+        code = app(with_values(arguments), prog_name="imagefinder", standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
     except TyperException as error:
         show_usage(error)
         return error.exit_code
-    except BrokenPipeError:  # the reader of a pipe has enough, as `head` does
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
-        return 0
-    except (KeyboardInterrupt, typer.Abort):
+    except (BrokenPipeError, SystemExit) as end:
+        if not isinstance(end.__context__ or end, BrokenPipeError):  # Typer makes an exit of it
+            raise
+        return cut_short()
+    except typer.Abort:
+        print("\nerror: not confirmed, nothing was changed; --yes does not ask", file=sys.stderr)
+        return FAILURE
+    except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
@@ -63,10 +78,19 @@ def run(arguments: list[str], *, debug: bool = False) -> int:
         return WRONG_USE if isinstance(error, UsageError) else FAILURE
 
 
+def cut_short() -> int:
+    """The reader of the pipe has enough, as `head` does: what is still buffered goes nowhere."""
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the end
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return 0
+
+
 def sentence(error: Exception) -> str:
     """What a person reads of an error."""
     if isinstance(error, ImageFinderError):
-        return f"error: {error}"
+        return "error: " + "\n".join(map(plain, str(error).split("\n")))
     return (
         f"error: {type(error).__name__}: {error}\n"
         "This is a mistake in imagefinder; --debug shows where. Please report it."

@@ -1,6 +1,7 @@
 """imagefinder index"""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -32,7 +33,7 @@ SHOWN = 10  # skipped images in the summary
 SourceArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE...",
+        metavar="SOURCE",
         help="Folders, image files, tables (CSV, TSV, JSON lines, Parquet) or URLs.",
         show_default=False,
     ),
@@ -96,14 +97,16 @@ def index(
                 stop=stop,
                 on_progress=progress.update,
             )
+        if json:
+            show_json(report.counts())
+        else:
+            summarise(report)
+        sys.stdout.flush()  # an interruption of what comes now must not cost the summary
         wait_for_optimizer(finder)
-    if json:
-        show_json(report.counts())
-    else:
-        summarise(report)
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)
-    if strict and report.skipped:
+    nothing = not any((report.added, report.updated, report.unchanged, report.renamed))
+    if report.skipped and (strict or nothing):
         raise typer.Exit(FAILURE)
 
 

@@ -13,7 +13,12 @@ def open_finder(collection: str | None, *, model: str | None = None) -> "ImageFi
     """The collection of the option, the environment, or the default."""
     from imagefinder.finder import ImageFinder
 
-    return ImageFinder.open(collection or read_settings().collection, model=model)
+    return ImageFinder.open(chosen(collection), model=model)
+
+
+def chosen(collection: str | None) -> str:
+    """The collection of the option, even an empty one (it is refused), or of the environment."""
+    return read_settings().collection if collection is None else collection
 
 
 def table_columns(id: str | None, location: str | None) -> "TableColumns | None":

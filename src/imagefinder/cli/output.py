@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +24,24 @@ def is_person(stream: object = None) -> bool:
 
 def show_json(value: object) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    text = json.dumps(value, ensure_ascii=False, default=iso)
+    if not fits(text, sys.stdout.encoding):
+        text = json.dumps(value, default=iso)
+    print(text)
+
+
+def iso(value: object) -> str:
+    """A date, the only value of ours that JSON has no form for."""
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def fits(text: str, encoding: str) -> bool:
+    """Whether the output can take these letters, as in a pipe on Windows it often cannot."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def show_rows(titles: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = "") -> None:
@@ -37,12 +55,12 @@ def show_rows(titles: Sequence[str], rows: Iterable[Sequence[object]], *, right:
         return
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(titles))
     for title in titles:
         to_right = title in right.split()
         table.add_column(title, justify="right" if to_right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(printable(str(cell)) for cell in row))
+        table.add_row(*(printable(cell) for cell in row))
     console().print(table)
 
 
@@ -53,14 +71,16 @@ def note(text: str) -> None:
 
 def plain(cell: object) -> str:
     """One field of a line: control characters would break the line or the terminal."""
+    if isinstance(cell, (list, tuple)):
+        return ", ".join(plain(item) for item in cell)
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(cell))
 
 
-def printable(text: str) -> str:
+def printable(cell: object) -> str:
     """The same for a table, where square brackets mean markup."""
     from rich.markup import escape
 
-    return escape(plain(text))
+    return escape(plain(cell))
 
 
 def human_bytes(count: float) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 QueryArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="QUERY...",
+        metavar="QUERY",
         help="A path, a URL, or id:ID; the mean of several is searched for.",
         show_default=False,
     ),

@@ -64,7 +64,7 @@ def show(
     del facts["metadata"]
     if record.mtime is not None:
         facts["mtime"] = datetime.fromtimestamp(record.mtime).isoformat(" ", "seconds")
-    rows = [(name, value) for name, value in facts.items() if value is not None]
+    rows = [(name, value) for name, value in facts.items() if value not in {None, "", 0}]
     show_rows(("", ""), [*rows, *sorted(record.metadata.items())])
 
 
@@ -88,18 +88,23 @@ def list_(
     with open_finder(collection) as finder:
         records = islice(finder.images(after=after, filter=filter), limit)
         if json:
-            show_json([{**asdict(record), "metadata": dict(record.metadata)} for record in records])
-        else:
-            rows = (
-                (record.id, f"{record.width} x {record.height}", record.format, record.uri)
-                for record in records
-            )
-            show_rows(("id", "size", "format", "uri"), rows)
+            show_json([as_json(record) for record in records])
+            return
+        rows = [(record.id, dimensions(record), record.format, record.uri) for record in records]
+    if rows:
+        show_rows(("id", "size", "format", "uri"), rows)
+    else:
+        note("no image matches")
+
+
+def dimensions(record: ImageRecord) -> str:
+    """As people say it; nothing for an image whose file was never read."""
+    return f"{record.width} x {record.height}" if record.width else ""
 
 
 @app.command(epilog="Example:  imagefinder remove holiday/beach.jpg")
 def remove(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", show_default=False)],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", show_default=False)],
     collection: CollectionOption = None,
 ) -> None:
     """Take images out of the collection; their files stay where they are."""
@@ -113,7 +118,7 @@ def remove(
     note(f"removed {count} of the collection's images; indexing their folder brings them back")
 
 
-@app.command(epilog="Example:  imagefinder relocate /mnt/old/photos /mnt/new/photos")
+@app.command(epilog="Example:  imagefinder relocate ~/Pictures ~/Photos")
 def relocate(
     old: Annotated[
         str, typer.Argument(metavar="OLD", help="Where the images were.", show_default=False)

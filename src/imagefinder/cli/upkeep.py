@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from imagefinder.cli.app import app
+from imagefinder.cli.opening import chosen
 from imagefinder.cli.options import CollectionOption, JsonOption, YesOption
-from imagefinder.cli.output import human_bytes, note, show_json, show_rows
-from imagefinder.config import read_settings
+from imagefinder.cli.output import human_bytes, note, plain, show_json, show_rows
+from imagefinder.errors import CollectionDamagedError, CollectionFormatError
 
 
 @app.command(epilog="Example:  imagefinder collections --json")
@@ -21,7 +22,11 @@ def collections(json: JsonOption = False) -> None:
         show_json([{"name": item.name, "path": item.path, "images": item.images} for item in found])
     elif found:
         rows = [
-            (item.name, "in use" if item.images is None else item.images, human_bytes(item.bytes))
+            (
+                item.name,
+                item.problem if item.images is None else item.images,
+                human_bytes(item.bytes),
+            )
             for item in found
         ]
         show_rows(("collection", "images", "on disk"), rows, right="images")
@@ -38,10 +43,13 @@ def delete_collection(
     from imagefinder.upkeep import count_images, delete_collection
 
     if not yes:
-        images = count_images(name)
-        typer.confirm(f"Delete the collection {name} with {images} images?", abort=True, err=True)
+        try:
+            content = f"with {count_images(name)} images"
+        except (CollectionDamagedError, CollectionFormatError):  # the reason to delete it
+            content = "that cannot be read"
+        typer.confirm(f"Delete the collection {plain(name)} {content}?", abort=True, err=True)
     delete_collection(name)
-    note(f"deleted the collection {name}")
+    note(f"deleted the collection {plain(name)}")
 
 
 @app.command(epilog="Example:  imagefinder backup photos.tar -c photos")
@@ -54,7 +62,7 @@ def backup(
     """Copy the whole collection into one file."""
     from imagefinder.upkeep import backup
 
-    images = backup(collection or read_settings().collection, file)
+    images = backup(chosen(collection), file)
     note(f"{file}: {images} images, {human_bytes(file.stat().st_size)}")
 
 
@@ -68,6 +76,6 @@ def restore(
     """Make a collection from a backup; an existing collection is never overwritten."""
     from imagefinder.upkeep import restore
 
-    name = collection or read_settings().collection
+    name = chosen(collection)
     images = restore(file, name)
     note(f"{name}: {images} images restored")

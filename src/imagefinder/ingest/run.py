@@ -110,7 +110,10 @@ def images_in(report: IndexReport) -> int:
 
 def nothing_in(source: Source, report: IndexReport) -> SourceError:
     """A source without any image is most likely not the one that was meant."""
-    what = f"no image among its {report.ignored} files" if report.ignored else "it is empty"
+    if not source.complete:
+        what = "no image is left by include, exclude and sample"
+    else:
+        what = f"no image among its {report.ignored} files" if report.ignored else "it is empty"
     return SourceError(f"{source.root}: {what}; name a folder, file, table or URL with images")
 
 

@@ -31,7 +31,7 @@ EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
 UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
 UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
 RECORD_BYTES = 2000  # of one image without its embedding, generously
-UNSAVED_BYTES = 24 << 20  # zvec saves by itself at 64 MB, and may then lose one write in a crash
+UNSAVED_BYTES = 24 << 20  # what zvec keeps in memory, and reads from its log again after a crash
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class EmbeddedStore:
         """Use `create` or `open`."""
         self._path, self._current, self._dim = path, generation, generation.dim
         self._bytes_each = 4 * self._dim + RECORD_BYTES
-        self._unsaved = 0
+        self._unsaved, self._written = 0, False  # bytes since the last flush; anything at all
         self._count = generation.count()
         self._build: Build | None = None
         self._closing = False
@@ -115,14 +115,15 @@ class EmbeddedStore:
         with self._inside() as zvec:
             where = widened(filter.root) if filter is not None and set_up() else None
             exact = exact or self._count <= EXACT_BELOW
-            search = Search(zvec, k, filter, where, exact, self._count)
+            search = Search(zvec, k, filter, where, exact, self._count, self._writing)
             return [search.closest(row) for row in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":
         """Never the same image twice. Images written meanwhile come or not."""
         for low, high in parts(self.count()):
-            with self._inside() as zvec:
-                records, rows = images_of(bucket_page(zvec, low, high))
+            with self._writing, self._inside() as zvec:
+                docs = bucket_page(zvec, low, high)
+            records, rows = images_of(docs)
             yield from zip(records, rows, strict=True)
 
     def count(self) -> int:
@@ -141,21 +142,23 @@ class EmbeddedStore:
         """Takes the space of the collection on disk a second time while it runs."""
         with self._optimizing, self._inside():
             old = self._current
+            if old.indexed == 1 and not self._written:
+                return
             check_space(self._path, _size(old.folder))
             with self._writing:
-                self._build = build = Build(old, self._check_open)
+                self._build = build = Build(old, self._writing, self._check_open)
             try:
                 new = build.run()
                 with self._writing:
                     build.finish(new)
-                    self._current, self._count, self._unsaved = new, new.count(), 0
+                    self._current, self._count = new, new.count()
+                    self._unsaved, self._written = 0, False
             finally:
                 self._build = None
-        with translated(self._path):
-            old.discard()
+        old.discard()
 
     def flush(self) -> None:
-        with self._writes([]) as zvec:
+        with self._writing, self._inside() as zvec:
             zvec.flush()
             self._unsaved = 0
 
@@ -192,6 +195,7 @@ class EmbeddedStore:
     def _writes(self, ids: Iterable[str]) -> Iterator[Collection]:
         """One write at a time, as zvec's upserts of one id from two threads may both insert."""
         with self._writing, self._inside() as zvec:
+            self._written = True
             try:
                 yield zvec
             finally:

@@ -20,16 +20,15 @@ class Build:
     """A copy of a generation with a new graph. What is written to the old one meanwhile is noted
     by its key, and copied again."""
 
-    def __init__(self, old: Generation, go_on: Callable[[], None]) -> None:
-        """`go_on` raises when the build is not wanted any more; asked between steps."""
-        self._old, self._go_on = old, go_on
+    def __init__(self, old: Generation, writing: threading.Lock, go_on: Callable[[], None]) -> None:
+        """`writing` is held by whoever writes to the old generation. `go_on` raises when the
+        build is not wanted any more; it is asked between steps."""
+        self._old, self._writing, self._go_on = old, writing, go_on
         self._changed: set[str] = set()
-        self._lock = threading.Lock()
 
     def note(self, keys: Iterable[str]) -> None:
-        """These were written to the old generation, or may have been."""
-        with self._lock:
-            self._changed.update(keys)
+        """These were written to the old generation. Call it while you still hold `writing`."""
+        self._changed.update(keys)
 
     def run(self) -> Generation:
         """Everything but what `finish` is for. The old generation must not close meanwhile."""
@@ -37,34 +36,43 @@ class Build:
         try:
             for low, high in parts(self._old.count()):
                 self._go_on()
-                _put(new, bucket_page(self._old.zvec, low, high))
+                with self._writing:
+                    docs = bucket_page(self._old.zvec, low, high)
+                _put(new, docs)
             self._go_on()
             new.zvec.optimize()
             while len(self._changed) > FEW:
                 self._go_on()
-                self._catch_up(new)
+                with self._writing:
+                    changes = self._changes()
+                self._apply(changes, new)
         except BaseException:
             new.discard()
             raise
         return new
 
     def finish(self, new: Generation) -> None:
-        """The last changes, while nothing is written to the old generation."""
+        """The last changes. Call it while you hold `writing`, and until `new` is in use."""
         try:
-            self._catch_up(new)
+            self._apply(self._changes(), new)
             new.take_over()
         except BaseException:
             new.discard()
             raise
 
-    def _catch_up(self, new: Generation) -> None:
-        with self._lock:
-            keys, self._changed = list(self._changed), set()
+    def _changes(self) -> dict[str, Doc | None]:
+        """What became of the noted keys; None: deleted."""
+        keys, self._changed = list(self._changed), set()
+        changes: dict[str, Doc | None] = dict.fromkeys(keys)
         for start in range(0, len(keys), MAX_BATCH):
-            part = keys[start : start + MAX_BATCH]
-            docs = self._old.zvec.fetch(part)
-            check_statuses(new.zvec.delete([key for key in part if key not in docs]), new.folder)
-            _put(new, list(docs.values()))
+            changes.update(self._old.zvec.fetch(keys[start : start + MAX_BATCH]))
+        return changes
+
+    def _apply(self, changes: dict[str, Doc | None], new: Generation) -> None:
+        gone = [key for key, doc in changes.items() if doc is None]
+        for start in range(0, len(gone), MAX_BATCH):
+            check_statuses(new.zvec.delete(gone[start : start + MAX_BATCH]), new.folder)
+        _put(new, [doc for doc in changes.values() if doc is not None])
 
 
 def _put(generation: Generation, docs: list[Doc]) -> None:

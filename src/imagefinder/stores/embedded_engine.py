@@ -80,17 +80,18 @@ def translated(path: Path, *, opening: bool = False) -> Iterator[None]:
 
 
 def _told(message: str, path: Path, opening: bool) -> CollectionError:
+    message = message.strip() or "no reason given"
     if "Can't lock" in message:
         return CollectionInUseError(
             f"{path} is open in another process; close it there, or let that process serve it"
         )
     if opening:
         return CollectionDamagedError(
-            f"{path} cannot be read ({message.strip()});"
+            f"{path} cannot be read ({message});"
             " restore a backup, or delete the collection and index again"
         )
     return StoreError(
-        f"{path}: the store failed ({message.strip()});"
+        f"{path}: the store failed ({message});"
         " check that the disk is writable and has free space, then try again"
     )
 

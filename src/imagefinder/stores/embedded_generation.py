@@ -6,13 +6,13 @@
 `optimize()` never runs zvec's own `optimize()` on a collection that is written to. zvec 0.8 then
 saves, when it is done, what it knows of images whose embeddings it has not saved; after a crash
 these come back with the embeddings of others, and whatever is written after them, too. So the next
-generation is built beside the one in use, which takes it from there is only a new name in CURRENT.
+generation is built beside the one in use, and a new name in CURRENT puts it in its place.
 """
 
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import zvec
@@ -79,7 +79,8 @@ class Generation:
         self.zvec.close()
 
     def discard(self) -> None:
-        self.close()
+        with suppress(RuntimeError):  # it may not be able to save itself, and need not
+            self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

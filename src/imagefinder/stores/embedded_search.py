@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,7 @@ class Search:
     where: str | None  # in zvec's language; lets through at least what the filter does
     exact: bool
     count: int  # of images
+    writing: Lock  # held by whoever writes
 
     def closest(self, query: "Embedding") -> list[Scored]:
         """The k closest, best first, ties by id.
@@ -79,7 +81,9 @@ class Search:
         """The same by looking at everything that the filter may let through."""
         best: list[Scored] = []
         for low, high in parts(self.count):
-            records, rows = images_of(bucket_page(self.zvec, low, high, self.where))
+            with self.writing:
+                docs = bucket_page(self.zvec, low, high, self.where)
+            records, rows = images_of(docs)
             scored = map(Scored, records, similarities(rows, query))
             matching = [h for h in scored if self.filter is None or self.filter.matches(h.record)]
             best = heapq.nsmallest(self.k, best + matching, key=_rank)
@@ -96,8 +100,9 @@ def parts(count: int) -> Iterator[tuple[int, int]]:
 def bucket_page(zvec: Collection, low: int, high: int, where: str | None = None) -> list[Doc]:
     """The documents of the buckets from `low` to below `high`, with their embeddings.
 
-    Not zvec's own iterator: while one is open no `optimize()` can start, and each leaves a small
-    segment behind.
+    Not to be called beside a write: an image is gone for a moment while zvec replaces it, or its
+    embedding is not there yet, which is an error. Not zvec's own iterator, because no other
+    maintenance can run beside it, and each leaves a small segment behind.
     """
     within = f"{BUCKET} >= {low} and {BUCKET} < {high}"
     return zvec.query(
