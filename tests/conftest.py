@@ -4,6 +4,8 @@ import os
 
 import pytest
 
+pytest.register_assert_rewrite("tests.store_contract", "tests.torture_store")
+
 NEEDS_MORE = ("torch", "emulated")  # marks of the tests that need more than Python packages
 
 

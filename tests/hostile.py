@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
 from tests.profiles import grey_profile, wide_gamut_profile
 from tests.samples import CORNERS, DATA, HEIGHT, SIZE, WIDTH, encoded, photograph, picture, samples
 

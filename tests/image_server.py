@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from PIL import Image
+
 from tests.pictures import picture
 
 

@@ -72,7 +72,8 @@ FILTERS = [
     "date == 2024-05-01T12:30", "date != 2024-05-01T12:30", "date > 2024-05-01T12:30",
     "date in [2024-05-01, 2024-05-02]",
     "taken == 2024-05-01", "taken != 2024-05-01", "taken <= 2024-05-01", "not taken <= 2024-05-01",
-    "taken > 2024-05-01", "not taken > 2024-05-01", "taken >= 1714521600", "not taken >= 1714521600",
+    "taken > 2024-05-01", "not taken > 2024-05-01", "taken >= 1714521600",
+    "not taken >= 1714521600",
     "taken in [2024-05-01, 1714521600]", "not taken in [2024-05-02, 1]",
     "label == 2024-05-01", "id == 2024-05-01",
     # lists, parts, presence
@@ -88,7 +89,8 @@ FILTERS = [
     # ids, uris, own fields before metadata, odd names
     'id == "cat"', 'id != "cat"', 'id < "d"', 'uri == "photos/cat.jpg"', 'uri > "photos/d"',
     'format == "gif"', "width == 5", "`a=b` == \"c\"", 'a == "b=c"', 'a == "c"', "ü == 1",
-    "`with space` >= 2", "`'` == 3", "not `a=b` == \"c\"", 'id contains "odd"', 'not id contains "o"',
+    "`with space` >= 2", "`'` == 3", "not `a=b` == \"c\"", 'id contains "odd"',
+    'not id contains "o"',
     # joined
     'label == "cat" and width >= 800 and not format in ["gif", "jpeg"]',
     'not (label == "cat" or exists(date)) and not (price > 3 or uri contains "o")',

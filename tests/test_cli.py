@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pictures import picture, write_pictures
 
 from imagefinder.cli.app import run
+from tests.pictures import picture, write_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "src" / "imagefinder" / "demo"

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.pictures import write_pictures
 
 from imagefinder import ImageFinder
 from imagefinder.cli.app import run
 from imagefinder.results_page import title
 from imagefinder.testing import FakeEmbedder
+from tests.pictures import write_pictures
 
 Run = Callable[..., tuple[int, str, str]]
 SPOILT = "\x1b[31m\x9b\nüñ日.png"

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.pictures import write_pictures
 
 from imagefinder import ImageFinder, errors, marker
 from imagefinder.collection import Collection
 from imagefinder.home import bytes_on_disk, folder_bytes
 from imagefinder.stores.ledger import Ledger
 from imagefinder.testing import FakeEmbedder
+from tests.pictures import write_pictures
 
 NAMES = [f"{number}.png" for number in range(6)]
 

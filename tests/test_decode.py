@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from tests.samples import CORNERS, DATA, SIZE, encoded, photograph, picture, samples
 
 from imagefinder.decode import DecodeLimits, decode, from_array, from_image
 from imagefinder.errors import ImageError, UsageError
+from tests.samples import CORNERS, DATA, SIZE, encoded, photograph, picture, samples
 
 Pixels = NDArray[np.uint8]
 EXACT = ("rgb.png", "lossless.webp", "raw.tif", "lzw.tif", "deflate.tif", "big.tif", "picture.bmp")

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageCms
-from tests.profiles import grey_profile, press_profile, wide_gamut_profile
-from tests.samples import DATA, SIZE, encoded, photograph, picture
 
 from imagefinder.decode import decode, from_image
 from imagefinder.decode.colour import _transform
 from imagefinder.decode.png import essence
+from tests.profiles import grey_profile, press_profile, wide_gamut_profile
+from tests.samples import DATA, SIZE, encoded, photograph, picture
 
 Pixels = NDArray[np.uint8]
 LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)

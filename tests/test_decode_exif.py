@@ -5,10 +5,10 @@ from io import BytesIO
 
 import pytest
 from PIL import Image
-from tests.samples import DATA, encoded, picture
 
 from imagefinder.decode import decode, from_image
 from imagefinder.types import Exif
+from tests.samples import DATA, encoded, picture
 
 EXIF, GPS = 0x8769, 0x8825
 HERE = {1: "N", 2: (52.0, 30.0, 36.0), 3: "E", 4: (13.0, 22.0, 30.0)}

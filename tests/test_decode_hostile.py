@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.hostile import IGNORED, make
-from tests.samples import encoded, photograph, picture, samples
 
 from imagefinder.decode import DecodeLimits, decode
 from imagefinder.decode.silence import silence
 from imagefinder.errors import ImageError
+from tests.hostile import IGNORED, make
+from tests.samples import encoded, photograph, picture, samples
 
 SMALL = DecodeLimits(max_megapixels=2)
 

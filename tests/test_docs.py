@@ -12,10 +12,9 @@ import pytest
 
 pytest.importorskip("termios", reason="the docs' commands are for a Unix shell")
 
+import make_cli_reference
 from tests.doc_page import Page, agree, read_page, run_page
 from tests.doc_standins import environment, make_home, web
-
-import make_cli_reference
 
 ROOT = Path(__file__).resolve().parents[1]
 CARD = ROOT / "src" / "imagefinder" / "models" / "builtin" / "MODEL_CARD.md"  # part of a page

@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.image_server import ImageServer, Reply, encoded, jpeg
-from tests.pictures import picture
-from tests.test_sources_table import SHARED, table
 
 from imagefinder.download import DownloadReport, download
 from imagefinder.download.file_names import FileNames, with_extension
@@ -21,6 +18,9 @@ from imagefinder.errors import TransferError
 from imagefinder.sources import Fetcher, open_source
 from imagefinder.sources.manifest import Entry, ManifestWriter, read_manifest
 from imagefinder.types import ImageRef, Skipped
+from tests.image_server import ImageServer, Reply, encoded, jpeg
+from tests.pictures import picture
+from tests.test_sources_table import SHARED, table
 
 MANIFEST = "imagefinder-manifest.jsonl"
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs signals or mounts")

@@ -10,7 +10,6 @@ from threading import Thread
 import numpy as np
 import pytest
 from PIL import Image
-from tests.pictures import picture, write_pictures
 
 from imagefinder import (
     Box,
@@ -23,6 +22,7 @@ from imagefinder import (
     errors,
 )
 from imagefinder.testing import FakeEmbedder
+from tests.pictures import picture, write_pictures
 
 NAMES = [f"{number:02}.png" for number in range(30)]
 

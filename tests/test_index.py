@@ -7,11 +7,11 @@ from threading import Event
 import numpy as np
 import pytest
 from PIL import Image
-from tests.pictures import picture, touch_later, write_pictures
 
 from imagefinder import ImageFinder, Skipped, errors
 from imagefinder.ahead import ahead
 from imagefinder.testing import FakeEmbedder
+from tests.pictures import picture, touch_later, write_pictures
 
 Counts = dict[str, int]
 

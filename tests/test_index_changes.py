@@ -10,13 +10,13 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from tests.pictures import touch_later, write_pictures
 
 from imagefinder import ImageFinder, errors
 from imagefinder.collection import Collection
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import Ledger
 from imagefinder.testing import FakeEmbedder
+from tests.pictures import touch_later, write_pictures
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.pictures import picture
 
 from imagefinder.results_page import write_page
 from imagefinder.types import Hit
+from tests.pictures import picture
 
 
 class Tags(HTMLParser):

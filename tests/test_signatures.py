@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.samples import picture, samples
 
 from imagefinder.signatures import FORMATS, describe, refusal, sniff
+from tests.samples import picture, samples
 
 BY_SUFFIX = {"jpg": "jpeg", "tif": "tiff", "heic": "heif"}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.image_server import ImageServer, Reply, jpeg
 
 from imagefinder.errors import FetchError
 from imagefinder.sources import Fetcher
 from imagefinder.sources.address import local_path, redact, scheme
+from tests.image_server import ImageServer, Reply, jpeg
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.image_server import jpeg
 
 from imagefinder.errors import FetchError, SourceError, UsageError
 from imagefinder.protocols import Source
 from imagefinder.sources import Fetcher, open_source
 from imagefinder.types import ImageRef, Skipped
+from tests.image_server import jpeg
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs links, pipes and byte names")
 
@@ -363,3 +363,20 @@ def test_files_above_the_limit_are_not_read(tmp_path: Path) -> None:
     assert isinstance(ref, ImageRef)
     with pytest.raises(FetchError, match=r"^larger than 2 MB$"):
         source.read(ref)
+
+
+def test_what_cannot_be_looked_at_is_not_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails or a folder without permission must not look like deleted images."""
+    fill(tmp_path, "a.jpg")
+    source = open_source(tmp_path)
+    assert source.exists("a.jpg")
+    assert not source.exists("b.jpg")
+    assert not source.exists("a.jpg/b.jpg")
+
+    def fails(path: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.stat", fails)
+    assert source.exists("b.jpg")

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from tests.image_server import ImageServer, jpeg
-from tests.test_sources_folder import paths, skips
 
 from imagefinder.errors import FetchError, MissingExtraError, SourceError
 from imagefinder.sources import Fetcher, open_source
 from imagefinder.types import ImageRef, Skipped
+from tests.image_server import ImageServer, jpeg
+from tests.test_sources_folder import paths, skips
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from tests.image_server import ImageServer, jpeg
-from tests.test_sources_folder import fill, paths, skips
 
 from imagefinder.errors import SourceError
 from imagefinder.protocols import Source
 from imagefinder.sources import Fetcher, TableColumns, open_source
 from imagefinder.types import ImageRef, Skipped
+from tests.image_server import ImageServer, jpeg
+from tests.test_sources_folder import fill, paths, skips
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "image-urls.csv"
 

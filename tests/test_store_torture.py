@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.register_assert_rewrite("tests.torture_store")
-
 from imagefinder.stores.embedded import EmbeddedStore
 from tests.torture_store import State, embeddings, state_of
 
@@ -31,7 +29,9 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     known: dict[str, State] = {}
     chance = random.Random(0)
     for seed in range(1, ROUNDS + 1):
-        journal = worked_until_killed(tmp_path / "space", seed, chance.randrange(1, 40), chance.random() / 5)
+        journal = worked_until_killed(
+            tmp_path / "space", seed, chance.randrange(1, 40), chance.random() / 5
+        )
         pending = replayed(known, journal)
         store = EmbeddedStore.open(tmp_path / "space")
         try:
@@ -55,7 +55,7 @@ def worked_until_killed(path: Path, seed: int, writes: int, pause: float) -> lis
         killer.start()  # beside the reading, lest a full pipe holds the process up
         rest = lines.read()
         killer.cancel()
-    assert process.wait() == -signal.SIGKILL, journal[-1:] + [rest[-300:]]
+    assert process.wait() == -signal.SIGKILL, [*journal[-1:], rest[-300:]]
     return journal + [json.loads(line) for line in rest.split(b"\n")[:-1]]
 
 
@@ -95,6 +95,8 @@ def sampled_find_themselves(
     items = [(id, state) for id, state in known.items() if state is not None]
     sample = chance.sample(items, min(SAMPLE, len(items)))
     for exact in (False, True):
-        for item, hits in zip(sample, store.search(embeddings(sample), 2, exact=exact), strict=True):
+        for item, hits in zip(
+            sample, store.search(embeddings(sample), 2, exact=exact), strict=True
+        ):
             assert hits[0].record.id == item[0]
             assert hits[0].score == pytest.approx(1, abs=1e-5)

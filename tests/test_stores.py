@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.store_contract")
-
 from imagefinder.protocols import VectorStore
 from imagefinder.stores import embedded
 from imagefinder.stores.embedded import EmbeddedStore

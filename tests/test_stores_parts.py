@@ -34,7 +34,9 @@ from imagefinder.types import MAX_ID_BYTES, ImageRecord, MetadataValue
 
 any_text = st.text(st.characters(exclude_categories=()))  # with lone surrogates
 odd_text = st.text("\\\n\x85\u2028a/u0\udce9", max_size=5)
-scalars = any_text | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+scalars = (
+    any_text | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans()
+)
 records = st.builds(
     ImageRecord,
     id=any_text, uri=any_text, sha256=any_text, width=st.integers(), height=st.integers(),
@@ -49,7 +51,8 @@ PLAIN = ImageRecord("a", "a.jpg", "0" * 64, 640, 480, "jpeg", 1000)
 @given(records)
 def test_a_record_comes_back_from_json_as_it_was(record: ImageRecord) -> None:
     text = to_json(record)
-    assert text.isascii() and "\n" not in text
+    assert text.isascii()
+    assert "\n" not in text
     assert from_json(text) == record
 
 
@@ -57,7 +60,7 @@ def test_numbers_that_are_none_are_left_out_of_json() -> None:
     odd = {"nan": math.nan, "list": [1, math.inf, "x"], "tuple": ("a", 1)}
     record = replace(PLAIN, mtime=math.nan, latitude=math.inf, metadata=odd)
     text = to_json(record)
-    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    json.loads(text, parse_constant=pytest.fail)
     metadata: dict[str, MetadataValue] = {"nan": None, "list": [1, "x"], "tuple": ["a", 1]}
     assert from_json(text) == replace(PLAIN, metadata=metadata)
 
@@ -109,7 +112,19 @@ def test_what_no_index_helps_with_is_left_to_the_filter() -> None:
     assert widened(Or((Contains("uri", "x"), Compare("label", "==", "cat")))) is None
 
 
-FIELDS = ["label", "price", "taken", "width", "size", "date", "camera", "latitude", "id", "uri", "no"]
+FIELDS = [
+    "label",
+    "price",
+    "taken",
+    "width",
+    "size",
+    "date",
+    "camera",
+    "latitude",
+    "id",
+    "uri",
+    "no",
+]
 VALUES: list[LiteralValue] = [
     "cat", "a", "5", "", "2024-05-01", 5, 5.0, 0, -1, 2**53, 2**53 + 1, 0.1, True, False,
     date(2024, 5, 1), datetime(2024, 5, 1), datetime(2024, 5, 1, 12), 1714521600,
@@ -143,9 +158,11 @@ leaves: st.SearchStrategy[Node] = (
 )
 nodes = st.recursive(
     leaves,
-    lambda node: st.builds(Not, node)
-    | st.builds(And, st.lists(node, min_size=2, max_size=3).map(tuple))
-    | st.builds(Or, st.lists(node, min_size=2, max_size=3).map(tuple)),
+    lambda node: (
+        st.builds(Not, node)
+        | st.builds(And, st.lists(node, min_size=2, max_size=3).map(tuple))
+        | st.builds(Or, st.lists(node, min_size=2, max_size=3).map(tuple))
+    ),
     max_leaves=6,
 )
 

@@ -31,9 +31,7 @@ from pathlib import Path
 from PIL import Image, ImageChops, ImageStat
 
 PACKAGE = "openclipart-png"
-CLIPART = Path(
-    "usr/share/openclipart/png"
-)  # below the root of the file system or of the package
+CLIPART = Path("usr/share/openclipart/png")  # below the root of the file system or of the package
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "tools" / "demo_images.csv"
 DEMO = ROOT / "src" / "imagefinder" / "demo"
@@ -46,9 +44,7 @@ FORMATS = ("jpg", "png", "webp")
 MAX_SIDE = 512  # px; twice the size of a thumbnail on the page, so that it stays sharp
 MARGIN = 0.04  # of the longer side, kept around what is drawn
 SHADE = 12  # of 255; what differs less from white is scanner dust or the end of a soft shadow
-PALETTE_PSNR = (
-    38.0  # dB; with less, the bands that a palette makes in a gradient can be seen
-)
+PALETTE_PSNR = 38.0  # dB; with less, the bands that a palette makes in a gradient can be seen
 WHITE = (255, 255, 255, 255)
 
 
@@ -76,27 +72,19 @@ def read_rows(table: Path) -> list[Row]:
         rows = [Row(**line) for line in csv.DictReader(file)]
     for row in rows:
         if row.role not in FOLDERS or row.format not in FORMATS:
-            raise TableError(
-                f"{table.name}: {row.id}: no role or format {row.role}, {row.format}"
-            )
+            raise TableError(f"{table.name}: {row.id}: no role or format {row.role}, {row.format}")
     for column in ("source", "id"):
         for value, times in Counter(getattr(row, column) for row in rows).items():
             if times > 1:
-                raise TableError(
-                    f"{table.name}: {column} {value} stands there {times} times"
-                )
+                raise TableError(f"{table.name}: {column} {value} stands there {times} times")
     return rows
 
 
-def write_demo(
-    rows: Sequence[Row], clipart: Path, demo: Path
-) -> Iterator[tuple[Row, int]]:
+def write_demo(rows: Sequence[Row], clipart: Path, demo: Path) -> Iterator[tuple[Row, int]]:
     """Write every picture, then the CSV, and yield each row with the size of its file in bytes."""
     for row in rows:  # before anything is thrown away
         if not (clipart / row.source).is_file():
-            raise TableError(
-                f"{row.source}: not among the clip art, {row.id} is to be made of it"
-            )
+            raise TableError(f"{row.source}: not among the clip art, {row.id} is to be made of it")
     for folder in FOLDERS.values():
         empty_folder(demo / folder)
     for row in rows:
@@ -106,9 +94,7 @@ def write_demo(
     with (demo / "images.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["id", "url", "label"])
-        writer.writerows(
-            [row.id, row.url, row.label] for row in rows if row.role == "collection"
-        )
+        writer.writerows([row.id, row.url, row.label] for row in rows if row.role == "collection")
 
 
 def empty_folder(folder: Path) -> None:
@@ -135,9 +121,7 @@ def prepare(path: Path) -> Image.Image:
 def drawn_box(image: Image.Image) -> tuple[int, int, int, int] | None:
     """The box of what is drawn, with a margin: many drawings fill a corner of an A4 page."""
     page = on_white(image)
-    red, green, blue = ImageChops.difference(
-        page, Image.new("RGB", page.size, "white")
-    ).split()
+    red, green, blue = ImageChops.difference(page, Image.new("RGB", page.size, "white")).split()
     strongest = ImageChops.lighter(ImageChops.lighter(red, green), blue)
     box = strongest.point([0] * SHADE + [255] * (256 - SHADE)).getbbox()
     if box is None:
@@ -176,9 +160,7 @@ def opaque_as_rgb(image: Image.Image) -> Image.Image:
 
 def palette_if_good(image: Image.Image) -> Image.Image:
     """The image with a palette, a third of the size, unless the difference can be seen."""
-    method = (
-        Image.Quantize.MEDIANCUT if image.mode == "RGB" else Image.Quantize.FASTOCTREE
-    )
+    method = Image.Quantize.MEDIANCUT if image.mode == "RGB" else Image.Quantize.FASTOCTREE
     small = image.quantize(256, method)
     before, after = on_white(image.convert("RGBA")), on_white(small.convert("RGBA"))
     return small if psnr(before, after) >= PALETTE_PSNR else image
@@ -207,9 +189,7 @@ def main() -> int:
         epilog="example: python tools/make_demo_images.py --unpack-into clipart",
     )
     parser.add_argument("--table", type=Path, default=TABLE, help="the curated table")
-    parser.add_argument(
-        "--demo", type=Path, default=DEMO, help="the folder to write to"
-    )
+    parser.add_argument("--demo", type=Path, default=DEMO, help="the folder to write to")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
         "--clipart",

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, fields
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated
 
 import typer
@@ -64,7 +64,7 @@ def show(
     del facts["metadata"]
     if record.mtime is not None:
         facts["mtime"] = datetime.fromtimestamp(record.mtime).isoformat(" ", "seconds")
-    rows = [(name, value) for name, value in facts.items() if value not in {None, "", 0}]
+    rows = [(name, value) for name, value in facts.items() if value not in (None, "")]
     show_rows(("", ""), [*rows, *sorted(record.metadata.items())])
 
 
@@ -89,12 +89,14 @@ def list_(
         records = islice(finder.images(after=after, filter=filter), limit)
         if json:
             show_json([as_json(record) for record in records])
-            return
-        rows = [(record.id, dimensions(record), record.format, record.uri) for record in records]
-    if rows:
-        show_rows(("id", "size", "format", "uri"), rows)
-    else:
-        note("no image matches")
+        elif (first := next(records, None)) is None:
+            note("no image matches")
+        else:
+            rows = (
+                (record.id, dimensions(record), record.format, record.uri)
+                for record in chain([first], records)
+            )
+            show_rows(("id", "size", "format", "uri"), rows)
 
 
 def dimensions(record: ImageRecord) -> str:

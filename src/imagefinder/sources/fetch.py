@@ -74,6 +74,17 @@ class Fetcher:
             return self._web
 
 
+def is_there(path: str) -> bool:
+    """Whether a file is at the path, or may be: what cannot be looked at, as in a folder without
+    permission or on a disk that fails, is not gone."""
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
 def _read_file(path: str, max_bytes: int) -> bytes:
     # Without O_NONBLOCK, opening a pipe that took the file's place would wait for ever.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imagefinder.errors import SourceError
 from imagefinder.signatures import sniff
-from imagefinder.sources.fetch import Fetcher
+from imagefinder.sources.fetch import Fetcher, is_there
 from imagefinder.sources.manifest import Manifest
 from imagefinder.sources.names import (
     HEAD,
@@ -52,7 +52,7 @@ class FolderSource:
         return self._fetcher.read(ref.uri)
 
     def exists(self, path: str) -> bool:
-        return os.path.isfile(os.path.join(self.root, path))
+        return is_there(os.path.join(self.root, path))
 
     def _walk(
         self, entries: Iterator[os.DirEntry[str]], inode: _Inode
@@ -127,7 +127,7 @@ class FileSource:
         return self._fetcher.read(ref.uri)
 
     def exists(self, path: str) -> bool:
-        return os.path.isfile(os.path.join(self.root, path))
+        return is_there(os.path.join(self.root, path))
 
 
 def _named(
@@ -228,7 +228,9 @@ def _misnamed(entry: os.DirEntry[str], prefix: str) -> Skipped | None:
         return None
     path = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
     name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-    return Skipped(prefix + name, path, f"its name is not valid UTF-8: {name}; rename it to index it")
+    return Skipped(
+        prefix + name, path, f"its name is not valid UTF-8: {name}; rename it to index it"
+    )
 
 
 def _words(error: OSError) -> str:

@@ -13,7 +13,7 @@ from imagefinder.errors import SourceError
 from imagefinder.sources import objects
 from imagefinder.sources.address import local_path, redact, scheme
 from imagefinder.sources.columns import Columns, TableColumns, find_columns
-from imagefinder.sources.fetch import Fetcher
+from imagefinder.sources.fetch import Fetcher, is_there
 from imagefinder.sources.rows import BadRow, Row, clip, read_rows
 from imagefinder.sources.selection import EVERYTHING, Selection
 from imagefinder.types import NO_METADATA, ImageRef, Metadata, Skipped
@@ -68,7 +68,7 @@ class TableSource:
                 self._known_paths = {hash(path) for path in paths}
         if hash(path) not in self._known_paths:
             return False
-        return scheme(path) is not None or os.path.isfile(os.path.join(self._folder, path))
+        return scheme(path) is not None or is_there(os.path.join(self._folder, path))
 
     def _places(self) -> Iterator["_Place | Skipped"]:
         """What each row names, without a look at any image."""
