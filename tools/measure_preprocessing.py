@@ -3,8 +3,8 @@
     python tools/measure_preprocessing.py work
 
 Three ways to 224 x 224 (squash; cut the centre square; pad to a square with white) with two
-filters each, on the demo labels, before the head, which was fitted with one of them. Then JPEG
-files decoded at a fraction of their size, against their full decode: the demo images enlarged, and
+filters each, on the demo labels and on photographs cut to 3:4, before the head, which was fitted
+with one of them. Then JPEG files decoded at a fraction of their size, against their full decode: the demo images enlarged, and
 the wallpapers of `work` (see tools/fitting_pictures.py) as photographs of 12 megapixels.
 """
 
@@ -14,7 +14,7 @@ import argparse
 import io
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,12 @@ from fitting_set import features, unit
 from reference_pixels import SIZE, squashed, upright_rgb
 from retrieval_quality import average_precisions, demo_images
 
+Resize = Callable[[Image.Image, Image.Resampling], Image.Image]
+WAYS: dict[str, Resize] = {
+    "squash": lambda image, resampling: image.resize((SIZE, SIZE), resampling),
+    "crop": lambda image, resampling: ImageOps.fit(image, (SIZE, SIZE), resampling),
+    "pad": lambda image, resampling: ImageOps.pad(image, (SIZE, SIZE), resampling, color="white"),
+}
 FILTERS = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
 LEAST_SIDES = (0, SIZE, 2 * SIZE)  # 0 is the full decode
 QUALITY = 92
@@ -41,28 +47,53 @@ def main() -> None:
     arguments = parser.parse_args()
     paths, labels = demo_images()
     images = [upright_rgb(path) for path in paths]
-    _compare_resizing(images, labels)
+    photos = wallpapers(arguments.work / "root")
+    _compare_resizing(images, labels, [_thumbnail(path) for path in photos])
     session = embedding_session()
     for side in DEMO_SIDES:
         _compare_decoding(f"demo {side} px", session, _enlarged(images, side), labels)
-    photos = _photographs(wallpapers(arguments.work / "root"))
-    _compare_decoding("wallpapers 12 MP", session, photos, None)
+    _compare_decoding("wallpapers 12 MP", session, _photographs(photos), None)
 
 
-def _compare_resizing(images: list[Image.Image], labels: NDArray[np.str_]) -> None:
+def _compare_resizing(
+    images: list[Image.Image], labels: NDArray[np.str_], photos: list[Image.Image]
+) -> None:
     session = feature_session()
-    for name, resampling in FILTERS.items():
-        ways = {
-            "squash": [image.resize((SIZE, SIZE), resampling) for image in images],
-            "crop": [ImageOps.fit(image, (SIZE, SIZE), resampling) for image in images],
-            "pad": [
-                ImageOps.pad(image, (SIZE, SIZE), resampling, color="white") for image in images
-            ],
-        }
-        for way, resized in ways.items():
-            rows = unit(features(session, (np.asarray(image) for image in resized)))
+    portraits = [_to_portrait(photo) for photo in photos]
+    for way, resize in WAYS.items():
+        for name, resampling in FILTERS.items():
+            rows, originals, queries = (
+                unit(features(session, (np.asarray(resize(image, resampling)) for image in group)))
+                for group in (images, photos, portraits)
+            )
             mean = average_precisions(rows, labels).mean()
-            print(f"{way} {name}: mAP {mean:.4f}", flush=True)
+            first, score = _found(queries, originals, rows)
+            print(
+                f"{way} {name}: mAP {mean:.4f}; photographs cut to 3:4 find the original first in "
+                f"{first:.3f}, median score {score:.3f}",
+                flush=True,
+            )
+
+
+def _found(
+    queries: NDArray[np.float64], originals: NDArray[np.float64], others: NDArray[np.float64]
+) -> tuple[float, float]:
+    """How often query i finds original i first, among all originals and others."""
+    scores = queries @ np.concatenate([originals, others]).T
+    own = np.diag(scores)
+    return float((scores.argmax(axis=1) == np.arange(len(own))).mean()), float(np.median(own))
+
+
+def _to_portrait(image: Image.Image) -> Image.Image:
+    width = min(image.width, image.height * 3 / 4)
+    return ImageOps.fit(image, (round(width), round(width * 4 / 3)))
+
+
+def _thumbnail(path: Path) -> Image.Image:
+    """Small enough to hold all of them in memory, and large enough for every way."""
+    image = upright_rgb(path)
+    image.thumbnail((1024, 1024), Image.Resampling.LANCZOS)
+    return image
 
 
 def _compare_decoding(
