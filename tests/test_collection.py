@@ -290,3 +290,22 @@ def test_the_size_on_disk_where_files_come_and_go(
     monkeypatch.setattr(os, "walk", lambda path: [(path, [], ["gone"])])
     assert folder_bytes(tmp_path) == 0
     assert bytes_on_disk(os.stat_result((0, 0, 0, 0, 0, 0, 77, 0, 0, 0))) == 77  # as on Windows
+
+
+def test_after_a_power_cut_what_no_store_has_is_indexed_again(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the ledger had reached the disk, and the store's last writes had not."""
+    with opened(tmp_path) as finder:
+        finder.index(photos)
+    with closing(Collection(tmp_path / "collection", "test")) as found:
+        found.store("fake").delete(["0.png", "1.png"])
+    holder = tmp_path / "collection" / "lock.json"
+    assert not holder.exists()  # it let go: nothing is looked for
+    with opened(tmp_path) as finder:
+        assert len(finder) == len(NAMES)
+    holder.write_text('{"pid": 1, "command": "imagefinder index", "boot": "an earlier one"}')
+    with opened(tmp_path) as finder:
+        assert len(finder) == len(NAMES) - 2
+        assert finder.index(photos).added == 2
+    assert stored(tmp_path) == NAMES

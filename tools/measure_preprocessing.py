@@ -4,8 +4,9 @@
 
 Three ways to 224 x 224 (squash; cut the centre square; pad to a square with white) with two
 filters each, on the demo labels and on photographs cut to 3:4, before the head, which was fitted
-with one of them. Then JPEG files decoded at a fraction of their size, against their full decode: the demo images enlarged, and
-the wallpapers of `work` (see tools/fitting_pictures.py) as photographs of 12 megapixels.
+with one of them. Then JPEG files decoded at a fraction of their size, against their full decode:
+the demo images enlarged, and the wallpapers as photographs of 12 megapixels. The wallpapers are
+those of `work`, see tools/fitting_pictures.py.
 """
 
 from __future__ import annotations

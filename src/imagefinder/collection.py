@@ -7,27 +7,22 @@ photos/
     lock              held by the process that has the collection open, and names it
 """
 
-import json
-import os
 import shutil
-import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock, RLock
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
-
 from imagefinder.errors import (
     CollectionDamagedError,
     CollectionError,
-    CollectionInUseError,
     CollectionNotFoundError,
     ModelMismatchError,
     StoreError,
     UsageError,
 )
+from imagefinder.lock import lock
 from imagefinder.marker import FORMAT, is_collection, is_occupied, upgrade, write_marker
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
@@ -59,6 +54,8 @@ class Collection:
         self.writing = RLock()
         try:
             self.settle()
+            if self._lock.restarted:
+                self.reconcile()
         except BaseException:
             self.close()
             raise
@@ -137,6 +134,17 @@ class Collection:
             if gone:
                 self.discard(gone)
 
+    def reconcile(self) -> None:
+        """After the machine itself went down, the ledger may speak of images that no store has:
+        forget them, so that the next run over their source brings them back."""
+        after = ""
+        while ids := self.ledger.ids(after=after):
+            found = self.records(ids)
+            lost = [id for id in ids if id not in found]
+            self.ledger.forget(lost)
+            self.ledger.settled(lost)
+            after = ids[-1]
+
     def close(self) -> None:
         """Close everything and let other processes in."""
         with self.writing, ExitStack() as closing:
@@ -184,40 +192,3 @@ def open_ledger(path: Path, name: str) -> Ledger:
             " or delete the collection and index again"
         )
     return Ledger(file)
-
-
-def lock(path: Path, name: str) -> FileLock:
-    """Hold the collection for this process. Raises CollectionInUseError that names the holder."""
-    holder = path / "lock.json"
-    held = FileLock(path / "lock")
-    try:
-        held.acquire(timeout=0)
-    except Timeout:
-        raise in_use(name, holder) from None
-    except OSError as error:
-        raise StoreError(
-            f"{name}: the collection cannot be locked ({error.strerror or error});"
-            " check the permissions of the directory"
-        ) from error
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
-    with suppress(OSError):  # on a full disk the lock holds without a word about who has it
-        holder.write_text(json.dumps({"pid": os.getpid(), "command": command}))
-    return held
-
-
-def in_use(name: str, holder: Path) -> CollectionInUseError:
-    """Says who holds the lock, as far as is known."""
-    try:
-        who = json.loads(holder.read_text())
-        pid, known = who["pid"], f" (process {who['pid']}: {who['command']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        pid, known = None, ""
-    if pid == os.getpid():
-        return CollectionInUseError(
-            f"{name}: this program has the collection open already;"
-            " use that ImageFinder for everything, or close it first"
-        )
-    return CollectionInUseError(
-        f"{name}: the collection is open in another process{known};"
-        " wait until it ends, or stop it, and try again"
-    )

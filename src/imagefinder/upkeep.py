@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imagefinder.collection import Collection, lock
+from imagefinder.collection import Collection
 from imagefinder.errors import (
     CollectionError,
     CollectionFormatError,
@@ -19,6 +19,7 @@ from imagefinder.errors import (
     TransferError,
 )
 from imagefinder.home import folder_bytes, named_collections, place_of
+from imagefinder.lock import lock
 from imagefinder.marker import is_collection
 
 SESSION_FILES = {"lock", "lock.json"}  # of the process that has the collection open

@@ -1,0 +1,91 @@
+"""Who has a collection open: one process at a time, which leaves its name."""
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from imagefinder.errors import CollectionInUseError, StoreError
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one after each start of the machine
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A collection that this process holds. `restarted`: its last holder never let go, and the
+    machine may have gone down with it, so that what was not on the disk yet is lost."""
+
+    lock: FileLock
+    holder: Path
+    restarted: bool
+
+    def release(self) -> None:
+        """Let other processes in."""
+        self.holder.unlink(missing_ok=True)
+        self.lock.release()
+
+
+def lock(path: Path, name: str) -> Held:
+    """Hold the collection for this process. Raises CollectionInUseError that names the holder."""
+    holder = path / "lock.json"
+    held = FileLock(path / "lock")
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise in_use(name, holder) from None
+    except OSError as error:
+        raise StoreError(
+            f"{name}: the collection cannot be locked ({error.strerror or error});"
+            " check the permissions of the directory"
+        ) from error
+    restarted = went_down(holder)
+    who = {"pid": os.getpid(), "command": command(), "boot": boot()}
+    with suppress(OSError):  # on a full disk the lock holds without a word about who has it
+        holder.write_text(json.dumps(who))
+    return Held(held, holder, restarted)
+
+
+def command() -> str:
+    """What this process does, as far as a person wants to know."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])
+
+
+def boot() -> str:
+    """Which start of the machine this is; empty where the system does not tell."""
+    try:
+        return BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+def went_down(holder: Path) -> bool:
+    """Whether the last holder is still noted, and not from since the machine was started."""
+    try:
+        before = json.loads(holder.read_text()).get("boot", "")
+    except FileNotFoundError:
+        return False  # it let go
+    except (OSError, ValueError, AttributeError):
+        return True  # not even its name reached the disk
+    return not before or before != boot()
+
+
+def in_use(name: str, holder: Path) -> CollectionInUseError:
+    """Says who holds the lock, as far as is known."""
+    try:
+        who = json.loads(holder.read_text())
+        pid, known = who["pid"], f" (process {who['pid']}: {who['command']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        pid, known = None, ""
+    if pid == os.getpid():
+        return CollectionInUseError(
+            f"{name}: this program has the collection open already;"
+            " use that ImageFinder for everything, or close it first"
+        )
+    return CollectionInUseError(
+        f"{name}: the collection is open in another process{known};"
+        " wait until it ends, or stop it, and try again"
+    )
