@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from imagefinder.cli.app import run
+from imagefinder.cli.main import run
 from tests.pictures import picture, write_pictures
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from imagefinder import ImageFinder
-from imagefinder.cli.app import run
+from imagefinder.cli.main import run
 from imagefinder.results_page import title
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import write_pictures

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imagefinder import ImageFinder
-from imagefinder.cli.app import run
+from imagefinder.cli.main import run
 from tests import hostile
 
 

@@ -2,7 +2,7 @@
 
     python tools/measure_scores.py
 
-The altered images are made of 60 of them, drawn at random; the last rows are of all pairs.
+The altered images are made of 60 of them, drawn at random; the last three rows are of all images.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ def main() -> None:
     files = [(DEMO / row["url"]).read_bytes() for row in rows]
     pictures = [decode(data, at_least=embedder.spec.decode_size) for data in files]
     embeddings = embedded(embedder, pictures)
-    print(f"{len(files)} images, {DRAWN} of them altered\n")
     print("| the other image is | median | half of them | nine tenths |\n| --- | --- | --- | --- |")
     drawn = np.random.default_rng(0).choice(len(files), DRAWN, replace=False)
     originals = [Image.fromarray(decode(files[index]).pixels) for index in drawn]
@@ -53,12 +52,12 @@ def embedded(embedder: Embedder, pictures: Iterable[Decoded]) -> Values:
 
 def print_pairs(embeddings: Values, labels: NDArray[np.str_]) -> None:
     scores = embeddings @ embeddings.T
+    np.fill_diagonal(scores, -np.inf)
+    print_row("the closest one in the collection", scores.max(axis=1))
     pair = np.triu(np.ones(scores.shape, bool), k=1)
     same = labels[:, None] == labels[None, :]
     print_row("one of the same label (any cat for a cat)", scores[pair & same])
     print_row("one of another label", scores[pair & ~same])
-    np.fill_diagonal(scores, -np.inf)
-    print_row("the closest one in the collection", scores.max(axis=1))
 
 
 def print_row(name: str, scores: Values) -> None:

@@ -1,5 +1,5 @@
 """The command line: the only place that prints, and the only one that exits."""
 
-from imagefinder.cli.app import main
+from imagefinder.cli.main import main
 
 __all__ = ["main"]

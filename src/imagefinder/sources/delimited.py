@@ -9,7 +9,8 @@ from pathlib import Path
 from imagefinder.errors import SourceError
 from imagefinder.sources.address import redact_within, scheme
 from imagefinder.sources.names import is_image_name
-from imagefinder.sources.rows import LOCATION, BadRow, Row, clip, open_text
+from imagefinder.sources.row import LOCATION, BadRow, Row, clip
+from imagefinder.sources.text import open_text
 
 DELIMITERS = ",;\t|"
 EXACT = 2**53  # from here on a float, which numeric columns hold, no longer tells integers apart

@@ -1,58 +1,21 @@
 """The rows of a table file, whatever its format."""
 
-import codecs
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, TypeAlias
 
 from imagefinder.errors import MissingExtraError, SourceError
+from imagefinder.sources.delimited import read_delimited, read_list
 from imagefinder.sources.names import extension
+from imagefinder.sources.row import LOCATION, BadRow, Row, clip
+from imagefinder.sources.text import open_text
 from imagefinder.types import MetadataValue, Scalar
 
-Cells: TypeAlias = Mapping[str, MetadataValue]
-
-LOCATION = "location"  # the column that rows without column names get
 AT_ONCE = 1024  # Parquet rows decoded in one go
 LISTS = ("images", "data", "items", "records", "rows")  # where JSON files keep their list
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """`number` counts from 1 without the header; `line` is the place in a text file.
-
-    `cells` has every column, with None where there is no value.
-    """
-
-    number: int
-    line: int | None
-    cells: Cells
-
-    def __str__(self) -> str:
-        return _place(self.number, self.line)
-
-
-@dataclass(frozen=True, slots=True)
-class BadRow:
-    """A row that cannot be read, and why."""
-
-    number: int
-    line: int | None
-    reason: str
-
-    def __str__(self) -> str:
-        return _place(self.number, self.line)
-
-
-def _place(number: int, line: int | None) -> str:
-    return f"row {number}" if line is None else f"row {number} (line {line})"
 
 
 def read_rows(table: Path) -> Iterator[Row | BadRow]:
@@ -60,8 +23,6 @@ def read_rows(table: Path) -> Iterator[Row | BadRow]:
 
     Raises SourceError when the file as a whole is no such table.
     """
-    from imagefinder.sources.delimited import read_delimited, read_list
-
     readers = {
         ".csv": read_delimited,
         ".tsv": read_delimited,
@@ -75,33 +36,6 @@ def read_rows(table: Path) -> Iterator[Row | BadRow]:
         yield from readers[extension(table.name)](table)
     except OSError as error:
         raise SourceError(f"{table}: {(error.strerror or str(error)).lower()}") from error
-
-
-def open_text(table: Path) -> IO[str]:
-    """UTF-8, UTF-16 where a byte order mark says so, else Latin-1, in which no byte is wrong."""
-    with table.open("rb") as file:
-        head = file.read(4096)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            encoding = "utf-16"
-        elif b"\0" in head:
-            raise SourceError(f"{table}: not a text file, although its name says table")
-        else:
-            file.seek(0)
-            encoding = "utf-8-sig" if _is_utf8(file) else "latin-1"
-    if encoding == "latin-1":
-        _log.warning("%s: not UTF-8, read as Latin-1", table)
-    return table.open(encoding=encoding, errors="replace", newline="")
-
-
-def _is_utf8(file: IO[bytes]) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while chunk := file.read(1 << 20):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _read_json_lines(table: Path) -> Iterator[Row | BadRow]:
@@ -186,9 +120,3 @@ def _scalar(value: object) -> Scalar | None:
 def _whole(text: str) -> str:
     """Without the halves of letters that JSON can write (`\\ud800`) and nothing can store."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-def clip(text: str, length: int = 80) -> str:
-    """On one line and not longer than a message bears."""
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 3] + "..."

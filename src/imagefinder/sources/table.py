@@ -14,7 +14,8 @@ from imagefinder.sources import objects
 from imagefinder.sources.address import local_path, redact, scheme
 from imagefinder.sources.columns import Columns, TableColumns, find_columns
 from imagefinder.sources.fetch import Fetcher, is_there
-from imagefinder.sources.rows import BadRow, Row, clip, read_rows
+from imagefinder.sources.row import BadRow, Row, clip
+from imagefinder.sources.rows import read_rows
 from imagefinder.sources.selection import EVERYTHING, Selection
 from imagefinder.types import NO_METADATA, ImageRef, Metadata, Skipped
 

@@ -1,7 +1,7 @@
 """Ranges of numbers in an index that only knows words.
 
 The bits of a float, with the sign turned round, order as the floats do. A number goes into the
-index as intervals, the first 8, 12, ... 28 bits of it, and a range is looked up as the few widest
+index as intervals, the first 4, 8, ... 28 bits of it, and a range is looked up as the few widest
 intervals that cover it: as a trie of numbers, which Lucene's numeric fields were. 28 bits are a
 step of 0.0015%: 4 hours in a date of today. What a range catches beside its ends is for
 `Filter.matches` to refuse.
@@ -12,7 +12,7 @@ import struct
 __all__ = ["intervals_of", "intervals_within"]
 
 STEP = 4  # bits
-WIDEST, FINEST = 8, 28  # bits
+WIDEST, FINEST = 4, 28  # bits
 LENGTHS = range(WIDEST, FINEST + STEP, STEP)
 
 
