@@ -305,6 +305,10 @@ def test_after_a_power_cut_what_no_store_has_is_indexed_again(
     with opened(tmp_path) as finder:
         assert len(finder) == len(NAMES)
     holder.write_text('{"pid": 1, "command": "imagefinder index", "boot": "an earlier one"}')
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "reconcile", crash)
+        with opened(tmp_path) as finder, pytest.raises(Crash):
+            len(finder)
     with opened(tmp_path) as finder:
         assert len(finder) == len(NAMES) - 2
         assert finder.index(photos).added == 2

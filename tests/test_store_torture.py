@@ -19,7 +19,7 @@ from imagefinder.stores.embedded import EmbeddedStore
 from tests.torture_store import State, embeddings, state_of
 
 ROOT = Path(__file__).parent.parent
-ROUNDS = int(os.environ.get("IMAGEFINDER_TORTURE_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("IMAGEFINDER_TORTURE_ROUNDS", "3"))
 Line = dict[str, object]
 
 SAMPLE = 60  # images that must find themselves

@@ -165,12 +165,13 @@ def test_missing_and_empty_files_are_told_at_once(store: EmbeddedStore, path: Pa
     store.delete(["00001"])
     store.close()
     outcomes = set()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    families = {_family(file): file for file in sorted(path.rglob("*")) if file.is_file()}
+    for family, file in families.items():
         for damage in (Path.unlink, lambda copy: copy.write_bytes(b"")):
             copy = path.with_name("copy")
             shutil.copytree(path, copy)
             damage(copy / file.relative_to(path))
-            outcomes.add((_family(file), _outcome(copy)))
+            outcomes.add((family, _outcome(copy)))
             shutil.rmtree(copy)
     told = {family for family, outcome in outcomes if outcome == "damaged"}
     assert told >= {"proxima", "ipc", "sst", "CURRENT", "MANIFEST", "manifest", "del"}

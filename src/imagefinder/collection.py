@@ -54,8 +54,9 @@ class Collection:
         self.writing = RLock()
         try:
             self.settle()
-            if self._lock.restarted:
+            if self._lock.in_doubt:
                 self.reconcile()
+                self._lock.looked()
         except BaseException:
             self.close()
             raise

@@ -14,18 +14,31 @@ from imagefinder.errors import CollectionInUseError, StoreError
 BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one after each start of the machine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """A collection that this process holds. `restarted`: its last holder never let go, and the
-    machine may have gone down with it, so that what was not on the disk yet is lost."""
+    """A collection that this process holds. `in_doubt`: its last holder never let go, and the
+    machine may have gone down with it, so that what was not on the disk yet is lost. That stays
+    noted for the next holder, too, until this one says that it has looked."""
 
     lock: FileLock
     holder: Path
-    restarted: bool
+    in_doubt: bool
+
+    def sign(self) -> None:
+        """Leave this process's name, for a person to read."""
+        who = {"pid": os.getpid(), "command": command(), "boot": "" if self.in_doubt else boot()}
+        with suppress(OSError):  # on a full disk the lock holds without a word about who has it
+            self.holder.write_text(json.dumps(who))
+
+    def looked(self) -> None:
+        """Nothing is in doubt any more."""
+        self.in_doubt = False
+        self.sign()
 
     def release(self) -> None:
         """Let other processes in."""
-        self.holder.unlink(missing_ok=True)
+        if not self.in_doubt:
+            self.holder.unlink(missing_ok=True)
         self.lock.release()
 
 
@@ -42,11 +55,9 @@ def lock(path: Path, name: str) -> Held:
             f"{name}: the collection cannot be locked ({error.strerror or error});"
             " check the permissions of the directory"
         ) from error
-    restarted = went_down(holder)
-    who = {"pid": os.getpid(), "command": command(), "boot": boot()}
-    with suppress(OSError):  # on a full disk the lock holds without a word about who has it
-        holder.write_text(json.dumps(who))
-    return Held(held, holder, restarted)
+    mine = Held(held, holder, in_doubt=went_down(holder))
+    mine.sign()
+    return mine
 
 
 def command() -> str:

@@ -132,7 +132,7 @@ class Searcher:
 
 
 def confidence(score: float, spec: ModelSpec | None) -> float | None:
-    """How likely a person calls the two alike, by the logistic curve fitted for the model."""
+    """How likely the two show the same kind of thing, by the curve fitted for the model."""
     if spec is None or spec.calibration is None:
         return None
     slope, offset = spec.calibration

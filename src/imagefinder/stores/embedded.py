@@ -74,7 +74,7 @@ class EmbeddedStore:
         with self._writes(last) as zvec:
             for part in _batches(list(last.values())):
                 docs = [document(records[index], rows[index]) for index in part]
-                self._make_room(zvec, len(docs))
+                self._make_room(len(docs))
                 if check_statuses(zvec.upsert(docs), self._path) < len(docs):
                     raise StoreError(f"{self._path}: not every image was stored; try again")
 
@@ -82,7 +82,7 @@ class EmbeddedStore:
         known = {record.id: record for record in records if possible(record.id)}
         with self._writes(known) as zvec:
             for part in _batches(list(known.values())):
-                self._make_room(zvec, len(part))
+                self._make_room(len(part))
                 check_statuses(zvec.update([document(record) for record in part]), self._path)
 
     def delete(self, ids: Sequence[str]) -> int:
@@ -158,16 +158,22 @@ class EmbeddedStore:
         old.discard()
 
     def flush(self) -> None:
-        with self._writing, self._inside() as zvec:
-            zvec.flush()
-            self._unsaved = 0
+        """After it not even a power cut loses what was written before."""
+        with self._writing, self._inside():
+            self._save()
 
     def close(self) -> None:
         """Waits for running calls; an `optimize` is given up as soon as possible. Later calls
         raise StoreError."""
         already, self._closing = self._closing, True
         with self._optimizing, translated(self._path):
-            if not already:
+            if already:
+                return
+            try:
+                with self._writing:
+                    if self._written:
+                        self._save()
+            finally:
                 self._current.close()
 
     def _fetched(
@@ -204,14 +210,18 @@ class EmbeddedStore:
                 # Not in `count`: the statistics keep the interpreter's lock while they wait.
                 self._count = self._current.count()
 
-    def _make_room(self, zvec: Collection, images: int) -> None:
+    def _make_room(self, images: int) -> None:
         """Before so many images are written."""
         size = images * self._bytes_each
         check_space(self._path, 4 * size)  # log and index take 2 times as much again
         self._unsaved += size
         if self._unsaved > UNSAVED_BYTES:
-            zvec.flush()
+            self._save()
             self._unsaved = size
+
+    def _save(self) -> None:
+        self._current.save()
+        self._unsaved = 0
 
     def _check_open(self) -> None:
         if self._closing:

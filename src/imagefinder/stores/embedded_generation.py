@@ -66,11 +66,17 @@ class Generation:
         shutil.rmtree(folder, ignore_errors=True)
         return _made(folder, self.dim)
 
+    def save(self) -> None:
+        """Everything on the disk itself, also for a power cut. zvec writes embeddings through
+        mapped files, and leaves the time of that to the system."""
+        self.zvec.flush()
+        for file in [self.folder, *self.folder.rglob("*")]:
+            with suppress(FileNotFoundError):  # one that zvec has merged with others meanwhile
+                _sync(file)
+
     def take_over(self) -> None:
         """Be the one in use from now on, whatever happens."""
-        self.zvec.flush()
-        for file in self.folder.rglob("*"):
-            _sync(file)
+        self.save()
         _name(self.folder)
 
     def close(self) -> None:
