@@ -1,8 +1,9 @@
 """Index a folder in a process of its own and tell what it took, as JSON.
 
-    python -m benchmarks.index_run FOLDER COLLECTION
+    python -m benchmarks.index_run FOLDER COLLECTION [fake]
 
-`seconds` is of `ImageFinder.index` alone; it opens the collection and loads the model.
+`seconds` is of `ImageFinder.index` alone; it opens the collection and loads the model, which is a
+fake one when that is asked for.
 """
 
 import json
@@ -26,9 +27,10 @@ class IndexRun:
     counts: dict[str, int]
 
 
-def index_run(folder: Path, collection: Path) -> IndexRun:
+def index_run(folder: Path, collection: Path, *, fake: bool = False) -> IndexRun:
     """Index a folder in a new process."""
     command = [sys.executable, "-m", "benchmarks.index_run", str(folder), str(collection)]
+    command += ["fake"] * fake
     start = perf_counter()
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     told = json.loads(done.stdout)
@@ -45,10 +47,12 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def main(folder: str, collection: str) -> None:
+def main(folder: str, collection: str, model: str = "") -> None:
     from imagefinder import ImageFinder
+    from imagefinder.testing import FakeEmbedder
 
-    with ImageFinder.open(Path(collection)) as finder:
+    embedder = FakeEmbedder() if model == "fake" else None
+    with ImageFinder.open(Path(collection), embedder=embedder) as finder:
         start = perf_counter()
         report = finder.index(folder)
         seconds = perf_counter() - start
