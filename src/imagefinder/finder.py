@@ -17,7 +17,7 @@ from imagefinder.decode import DecodeLimits
 from imagefinder.errors import ImageError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.home import DEFAULT_COLLECTION, folder_bytes, place_of
-from imagefinder.ingest import IndexOptions, index_source
+from imagefinder.ingest import IndexOptions, index_source, no_one
 from imagefinder.models import model_spec
 from imagefinder.places import joined
 from imagefinder.protocols import Embedder, Source
@@ -366,7 +366,3 @@ class ImageFinder:
         if expression is None:
             return None
         return replace(parse_filter(expression), locate=self._session.places().locate)
-
-
-def no_one(*_: object) -> None:
-    """Nobody listens."""

@@ -195,3 +195,12 @@ class Status:
     spaces: tuple[str, ...]
     sources: tuple[str, ...]
     disk_bytes: int
+
+
+def is_text(id: str) -> bool:
+    """Whether it can be stored: half a letter, as in a name that is not UTF-8, cannot."""
+    try:
+        id.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

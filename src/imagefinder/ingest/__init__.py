@@ -7,6 +7,6 @@ run       the three together over one source
 prune     what the source no longer holds
 """
 
-from imagefinder.ingest.run import IndexOptions, index_source
+from imagefinder.ingest.run import IndexOptions, index_source, no_one
 
-__all__ = ["IndexOptions", "index_source"]
+__all__ = ["IndexOptions", "index_source", "no_one"]

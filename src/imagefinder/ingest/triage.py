@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from imagefinder.ahead import chunks
-from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry, is_text
-from imagefinder.types import MAX_ID_BYTES, ImageRef, IndexReport, Metadata, Skipped
+from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.types import MAX_ID_BYTES, ImageRef, IndexReport, Metadata, Skipped, is_text
 
 LOOKUP = 256  # refs looked up in the ledger at once
 

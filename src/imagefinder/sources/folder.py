@@ -17,7 +17,7 @@ from imagefinder.sources.names import (
     is_image_name,
 )
 from imagefinder.sources.selection import EVERYTHING, Selection
-from imagefinder.types import NO_METADATA, ImageRef, Skipped
+from imagefinder.types import NO_METADATA, ImageRef, Skipped, is_text
 
 # How often links may lead into one folder. Folders full of links to each other would otherwise be
 # walked in every possible order, which has no end in practice.
@@ -68,7 +68,7 @@ class FolderSource:
                 if is_hidden(name):
                     continue
                 path = prefix + name
-                if not name.isascii() and _undecodable(name):
+                if not name.isascii() and not is_text(name):
                     yield _misnamed(entry, prefix)
                 elif _is_dir(entry):
                     below = self._enter(entry, path, [level[2] for level in stack], links)
@@ -187,7 +187,7 @@ def looks_like_image(file: Path) -> bool:
 
 def _root(folder: Path) -> str:
     root = os.path.realpath(folder)
-    if _undecodable(root):
+    if not is_text(root):
         shown = os.fsencode(root).decode("utf-8", "backslashreplace")
         raise SourceError(f"{shown}: the path is not valid UTF-8; rename the folder to index it")
     return root
@@ -212,14 +212,6 @@ def _is_dir(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # such as a link to itself
         return False
-
-
-def _undecodable(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _misnamed(entry: os.DirEntry[str], prefix: str) -> Skipped | None:

@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from imagefinder.errors import CollectionDamagedError, CollectionError, StoreError, UsageError
+from imagefinder.types import is_text
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sources (
@@ -340,15 +341,6 @@ def forget(db: sqlite3.Connection, ids: Sequence[str]) -> None:
     """Take images out and put them in doubt, inside a transaction."""
     db.executemany("INSERT OR IGNORE INTO in_doubt VALUES (?)", ((id,) for id in ids))
     db.executemany("DELETE FROM images WHERE id = ?", ((id,) for id in ids))
-
-
-def is_text(id: str) -> bool:
-    """Whether it can be stored: half a letter, as in a name that is not UTF-8, cannot."""
-    try:
-        id.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @contextmanager
