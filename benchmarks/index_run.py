@@ -26,6 +26,10 @@ class IndexRun:
     peak_bytes: int
     counts: dict[str, int]
 
+    @property
+    def images_per_second(self) -> float:
+        return self.counts["added"] / self.seconds
+
 
 def index_run(folder: Path, collection: Path, *, fake: bool = False) -> IndexRun:
     """Index a folder in a new process."""
