@@ -24,10 +24,13 @@ from imagefinder.filters import (
     OneOf,
     Operator,
     Or,
+    parse_filter,
 )
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.embedded_filter import widened
+from imagefinder.stores.embedded_filter import NOTHING, widened
 from imagefinder.stores.embedded_ranges import intervals_of, intervals_within
+from imagefinder.stores.embedded_schema import TOKENS
+from imagefinder.stores.embedded_tokens import range_token
 from imagefinder.stores.ids import key_of, possible
 from imagefinder.stores.record_json import from_json, to_json
 from imagefinder.types import MAX_ID_BYTES, ImageRecord, MetadataValue
@@ -110,6 +113,18 @@ def test_what_no_index_helps_with_is_left_to_the_filter() -> None:
     both = And((Contains("uri", "x"), Compare("label", "==", "cat")))
     assert widened(both) == widened(Compare("label", "==", "cat")) is not None
     assert widened(Or((Contains("uri", "x"), Compare("label", "==", "cat")))) is None
+
+
+def test_two_bounds_of_a_field_are_one_range() -> None:
+    both = parse_filter('size >= 1000 and label == "cat" and size < 1010').root
+    names = intervals_within(1000, 1010)
+    tokens = ",".join(f"'{range_token('size', name)}'" for name in names)
+    label = widened(parse_filter('label == "cat"').root)
+    assert widened(both) == f"({TOKENS} contain_any ({tokens}) and {label})"
+
+
+def test_a_range_without_a_number_matches_nothing() -> None:
+    assert widened(parse_filter("size > 5 and size < 3").root) == NOTHING
 
 
 FIELDS = [

@@ -9,6 +9,7 @@ None stands for "every record".
 import math
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from typing import TypeAlias
 
 from imagefinder.filters import (
     And,
@@ -39,6 +40,11 @@ NOTHING = f"{BUCKET} < 0"
 MAX_CONDITIONS = 1000  # zvec takes 4,096
 MAX_TOKENS = 32  # in one contain_any; zvec's limit
 DAY = 86_400.0  # seconds
+WORDS = {"id", "uri"}  # fields that no range of numbers is kept of
+OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
+
+Range: TypeAlias = tuple[float, float]  # both ends belong to it
+EVERYWHERE: Range = (-math.inf, math.inf)
 
 
 def widened(root: Node) -> str | None:
@@ -54,8 +60,10 @@ def _node(node: Node, holds: bool) -> str | None:  # noqa: PLR0911 - one a node
     match node:
         case Not(part):
             return _node(part, not holds)
+        case And(parts) if holds:
+            return _all(parts)
         case And(parts):
-            return _joined("and" if holds else "or", [_node(part, holds) for part in parts])
+            return _joined("or", [_node(part, False) for part in parts])
         case Or(parts):
             return _joined("or" if holds else "and", [_node(part, holds) for part in parts])
         case Compare("id", "==", wanted) | Compare("id", "!=", wanted):
@@ -76,6 +84,23 @@ def _node(node: Node, holds: bool) -> str | None:  # noqa: PLR0911 - one a node
             return _tokens([kind_token(field, kind) for kind in KINDS], holds)
 
 
+def _all(parts: Sequence[Node]) -> str | None:
+    """All of the parts. Bounds of one field become one range, which has few intervals, where each
+    bound alone has many."""
+    ranges: dict[str, Range] = {}
+    others: list[Node] = []
+    for part in parts:
+        match part:
+            case Compare(field, "<" | "<=" | ">" | ">=" as op, wanted) if field not in WORDS:
+                if (range := _range_of(op, wanted)) is not None:
+                    low, high = ranges.get(field, EVERYWHERE)
+                    ranges[field] = max(low, range[0]), min(high, range[1])
+                    continue
+        others.append(part)
+    bounded = [_within(field, range) for field, range in ranges.items()]
+    return _joined("and", bounded + [_node(part, True) for part in others])
+
+
 def _id_equal(values: Sequence[LiteralValue], holds: bool) -> str | None:
     if not holds or any(isinstance(value, date) for value in values):
         return None
@@ -94,29 +119,40 @@ def _equal(field: str, values: Sequence[LiteralValue], holds: bool) -> str | Non
 def _on_date(field: str, wanted: date, holds: bool) -> str | None:
     low, high = _moments(wanted)
     if holds:  # a list may hold it
-        return _tokens([*_range(field, low, high), kind_token(field, "list")])
-    outside = [*_range(field, -math.inf, low), *_range(field, high, math.inf)]
+        return _tokens([*_intervals(field, low, high), kind_token(field, "list")])
+    outside = [*_intervals(field, -math.inf, low), *_intervals(field, high, math.inf)]
     return _joined("or", [_tokens(outside), _tokens([kind_token(field, MOMENT)], False)])
 
 
 def _ordered(field: str, op: str, wanted: LiteralValue, holds: bool) -> str | None:
     if isinstance(wanted, str):
         return _tokens([kind_token(field, "text")]) if holds else None
+    range = _range_of(op if holds else OPPOSITE[op], wanted)
+    if range is None:
+        return NOTHING if holds else None
+    if holds:
+        return _within(field, range)
+    comparable = kind_token(field, MOMENT if isinstance(wanted, date) else "number")
+    return _joined("or", [_within(field, range), _tokens([comparable], False)])
+
+
+def _range_of(op: str, wanted: LiteralValue) -> Range | None:
+    """The numbers that compare so; None for what no number compares with."""
+    if isinstance(wanted, str):
+        return None
     if isinstance(wanted, date):
         low, high = _moments(wanted)
     else:
         number = as_number(wanted)
         if number is None:
-            return NOTHING if holds else None
+            return None
         low = high = number
-    limits = {"<": (-math.inf, low), "<=": (-math.inf, high)}
-    limits |= {">": (high, math.inf), ">=": (low, math.inf)}
-    if holds:
-        return _tokens(_range(field, *limits[op]))
-    opposite = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}[op]
-    comparable = kind_token(field, MOMENT if isinstance(wanted, date) else "number")
-    within = _tokens(_range(field, *limits[opposite]))
-    return _joined("or", [within, _tokens([comparable], False)])
+    ranges = {"<": (-math.inf, low), "<=": (-math.inf, high)}
+    return (ranges | {">": (high, math.inf), ">=": (low, math.inf)})[op]
+
+
+def _within(field: str, range: Range) -> str | None:
+    return _tokens(_intervals(field, *range)) if range[0] <= range[1] else NOTHING
 
 
 def _contains(field: str, wanted: LiteralValue, holds: bool) -> str | None:
@@ -138,7 +174,7 @@ def _moments(wanted: date) -> tuple[float, float]:
     return start, start if isinstance(wanted, datetime) else start + DAY
 
 
-def _range(field: str, low: float, high: float) -> list[str]:
+def _intervals(field: str, low: float, high: float) -> list[str]:
     return [range_token(field, interval) for interval in intervals_within(low, high)]
 
 
