@@ -53,8 +53,10 @@ def peak_bytes() -> int:
 
 def main(folder: str, collection: str, model: str = "") -> None:
     from imagefinder import ImageFinder
+    from imagefinder.cli.arenas import one_arena_a_core
     from imagefinder.testing import FakeEmbedder
 
+    one_arena_a_core()  # as the command does
     embedder = FakeEmbedder() if model == "fake" else None
     with ImageFinder.open(Path(collection), embedder=embedder) as finder:
         start = perf_counter()

@@ -10,12 +10,14 @@ from typer.exceptions import TyperException
 
 from imagefinder.cli import commands  # noqa: F401 - they join the app
 from imagefinder.cli.app import FAILURE, INTERRUPTED, WRONG_USE, app
+from imagefinder.cli.arenas import one_arena_a_core
 from imagefinder.cli.output import plain
 from imagefinder.errors import ImageFinderError, UsageError
 
 
 def main() -> None:
     """The `imagefinder` command."""
+    one_arena_a_core()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for letters that a pipe cannot take
@@ -81,6 +83,7 @@ def sentence(error: Exception) -> str:
 
 def show_usage(error: TyperException) -> None:
     """What was wrong with the call, and where help is."""
-    from typer import rich_utils
-
-    rich_utils.rich_format_error(error)  # type: ignore[arg-type]
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "imagefinder"
+    if problem := error.format_message():  # empty where the help was shown instead
+        print(f"error: {plain(problem)}\nhelp: {command} --help", file=sys.stderr)

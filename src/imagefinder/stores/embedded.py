@@ -31,7 +31,7 @@ EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
 UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
 UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
 RECORD_BYTES = 2000  # of one image without its embedding, generously
-UNSAVED_BYTES = 24 << 20  # what zvec keeps in memory, and reads from its log again after a crash
+UNSAVED_BYTES = 8 << 20  # what zvec keeps in memory, and reads from its log again after a crash
 
 T = TypeVar("T")
 
