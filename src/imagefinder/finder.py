@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Self
 from imagefinder import exchange
 from imagefinder.ahead import ahead, chunks
 from imagefinder.arrays import Embedding
-from imagefinder.decode import DecodeLimits
+from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
 from imagefinder.errors import ImageError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.home import DEFAULT_COLLECTION, folder_bytes, place_of
-from imagefinder.ingest import IndexOptions, index_source, no_one
+from imagefinder.ingest import IndexOptions, holder, index_source, no_one
 from imagefinder.models import model_spec
 from imagefinder.places import joined
 from imagefinder.protocols import Embedder, Source
@@ -41,9 +42,9 @@ Where = str | os.PathLike[str]
 class ImageFinder:
     """One collection. Safe to call from several threads; use as a context manager, or `close`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, limits: DecodeLimits) -> None:
         """Use `open`."""
-        self._session = session
+        self._session, self._limits = session, limits
         self._fetcher = Fetcher()
         self._indexing = Lock()
 
@@ -54,17 +55,19 @@ class ImageFinder:
         *,
         model: str | None = None,
         embedder: Embedder | None = None,
+        limits: DecodeLimits = DEFAULT_LIMITS,
     ) -> Self:
         """The collection `where`: a bare name, or a directory. Indexing makes one that does not
         exist yet; reading never does. `model` is a name of the catalogue, `embedder` a model of
-        your own; without either it is the collection's, or the built-in one.
+        your own; without either it is the collection's, or the built-in one. `limits` says how
+        large an image may be that is indexed or searched with.
 
         Raises UsageError for an unknown model, CollectionError for a directory of other things.
         """
         if model is not None:
             model_spec(model)
         place = place_of(where if isinstance(where, str) else Path(where))
-        return cls(Session(place, model, embedder))
+        return cls(Session(place, model, embedder), limits)
 
     def index(
         self,
@@ -77,7 +80,6 @@ class ImageFinder:
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
-        limits: DecodeLimits | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
@@ -91,16 +93,17 @@ class ImageFinder:
 
         Raises SourceError when a source is missing or holds no image, UsageError, StoreError.
         """
-        opened = self._sources(sources, include, exclude, sample, columns)
         if prune not in (True, False, "force"):
             raise UsageError(f'prune={prune!r}: it is True, False or "force"')
-        if prune and not all(source.complete for source in opened):
-            raise UsageError(
-                "prune needs whole sources: no single file, include, exclude or sample"
-            )
+        opened = self._sources(sources, include, exclude, sample, columns)
+        check_whole(opened, prune)
         report = IndexReport()
         with self._indexing:
             collection = self._session.collection(create=True)
+            holders = [holder(collection.ledger, source.root) for source in opened]
+            if any(holders):
+                opened = self._sources(sources, include, exclude, sample, columns, holders)
+                check_whole(opened, prune)
             embedder = self._session.embedder()
             store = collection.store_for(embedder.spec)
             options = IndexOptions(
@@ -108,7 +111,7 @@ class ImageFinder:
                 id_prefix=id_prefix,
                 retry_skipped=retry_skipped,
                 workers=workers,
-                limits=limits or DecodeLimits(),
+                limits=self._limits,
                 stop=stop,
                 on_progress=on_progress or no_one,
                 on_skipped=on_skipped or no_one,
@@ -332,6 +335,7 @@ class ImageFinder:
         exclude: Sequence[str],
         sample: int | None,
         columns: TableColumns | None,
+        holders: Iterable[str | None] = repeat(None),
     ) -> list[Source]:
         if not sources:
             raise UsageError("nothing to index; name a folder, a file, a table or a URL")
@@ -343,8 +347,9 @@ class ImageFinder:
                 sample=sample,
                 columns=columns,
                 fetcher=self._fetcher,
+                part_of=part_of,
             )
-            for source in sources
+            for source, part_of in zip(sources, holders, strict=False)
         ]
 
     def _searcher(self) -> Searcher:
@@ -355,6 +360,7 @@ class ImageFinder:
             read=self._fetcher.read,
             locate=session.places().locate,
             spec=session.spec(),
+            limits=self._limits,
         )
 
     def _search(
@@ -366,3 +372,12 @@ class ImageFinder:
         if expression is None:
             return None
         return replace(parse_filter(expression), locate=self._session.places().locate)
+
+
+def check_whole(sources: Iterable[Source], prune: bool | str) -> None:
+    """Raises UsageError where a run could not tell what is gone."""
+    if prune and not all(source.complete for source in sources):
+        raise UsageError(
+            "prune needs whole sources: no single file, no part of a folder that is indexed as a"
+            " whole, no include, exclude or sample"
+        )

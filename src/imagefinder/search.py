@@ -39,7 +39,7 @@ class Searcher:
     read: Callable[[str], bytes]
     locate: Callable[[str], str]  # a stored uri -> where the image is now
     spec: ModelSpec | None  # None for a space whose embeddings were imported
-    limits: DecodeLimits = DecodeLimits()  # noqa: RUF009 - frozen
+    limits: DecodeLimits
 
     def search(
         self,

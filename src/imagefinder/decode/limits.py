@@ -30,7 +30,7 @@ class DecodeLimits:
         if megapixels > self.max_megapixels:
             raise ImageError(
                 f"{_rounded_up(megapixels)} megapixels, the limit is "
-                f"{_rounded_up(self.max_megapixels)}; raise --max-megapixels to index it"
+                f"{_rounded_up(self.max_megapixels)}; raise --max-megapixels to use it"
             )
 
 

@@ -5,8 +5,10 @@ examine   on every core: read, hash, decode, preprocess, embed
 commit    store first, then ledger, in one order that makes a crash harmless
 run       the three together over one source
 prune     what the source no longer holds
+overlap   folders within folders
 """
 
+from imagefinder.ingest.overlap import holder
 from imagefinder.ingest.run import IndexOptions, index_source, no_one
 
-__all__ = ["IndexOptions", "index_source", "no_one"]
+__all__ = ["IndexOptions", "holder", "index_source", "no_one"]

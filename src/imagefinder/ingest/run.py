@@ -9,10 +9,11 @@ from typing import TypeVar
 
 from imagefinder.ahead import ahead, chunks
 from imagefinder.collection import Collection
-from imagefinder.decode import DecodeLimits
+from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
 from imagefinder.errors import SourceError
 from imagefinder.ingest.commit import Committer
 from imagefinder.ingest.examine import Examined, Examiner
+from imagefinder.ingest.overlap import absorb
 from imagefinder.ingest.prune import prune
 from imagefinder.ingest.triage import Failed, Revised, Todo, Triage
 from imagefinder.places import base_of
@@ -40,7 +41,7 @@ class IndexOptions:
     id_prefix: str = ""
     retry_skipped: bool = False
     workers: int | None = None  # threads; None: one a core
-    limits: DecodeLimits = DecodeLimits()  # noqa: RUF009 - frozen
+    limits: DecodeLimits = DEFAULT_LIMITS
     stop: Event | None = None
     on_progress: Callable[[IndexReport], None] = no_one
     on_skipped: Callable[[Skipped], None] = no_one
@@ -66,6 +67,8 @@ def index_source(
     number = ledger.source(source.root, base_of(source.root))
     ledger.start_run(number)
     before = images_in(report)
+    if source.complete:
+        absorb(collection, number, options.id_prefix)
     places = collection.places()
     triage = Triage(ledger, number, report, options.id_prefix, options.retry_skipped)
     examine = Examiner(source, number, embedder, ledger, store, options.limits)

@@ -30,24 +30,30 @@ def open_source(
     sample: int | None = None,
     columns: TableColumns | None = None,
     fetcher: Fetcher | None = None,
+    part_of: str | None = None,
 ) -> Source:
     """The images of a folder, a file, a table, a URL or an object store.
 
     `include` and `exclude` are globs as in a .gitignore file, compared with the path below the root
     without regard to case; of a URL in a table with `host/path`. `sample` takes that many images,
     the same ones at every run. `columns` names a table's columns that have unusual names.
+    `part_of` is the root of a folder around this folder or file, of which it is a part.
 
     Raises SourceError when there is nothing there, or nothing that can be a source; UsageError for
     an option that is wrong.
     """
     fetcher = fetcher or Fetcher()
     selection = Selection(include, exclude) if include or exclude else EVERYTHING
-    source = _opened(where, selection, columns, fetcher)
+    source = _opened(where, selection, columns, fetcher, part_of)
     return source if sample is None else Sample(source, sample)
 
 
 def _opened(
-    where: str | Path, selection: Selection, columns: TableColumns | None, fetcher: Fetcher
+    where: str | Path,
+    selection: Selection,
+    columns: TableColumns | None,
+    fetcher: Fetcher,
+    part_of: str | None,
 ) -> Source:
     if isinstance(where, str) and scheme(where) not in (None, "file"):
         if extension(where.partition("?")[0]) in TABLE_EXTENSIONS:
@@ -61,9 +67,9 @@ def _opened(
         return ObjectSource(where, fetcher=fetcher, selection=selection)
     path = _path(where)
     if path.is_dir():
-        return FolderSource(path, fetcher=fetcher, selection=selection)
+        return FolderSource(path, fetcher=fetcher, selection=selection, part_of=part_of)
     if is_image_name(path.name) or is_image_content(os.fspath(path)):
-        return FileSource(path, fetcher=fetcher)
+        return FileSource(path, fetcher=fetcher, part_of=part_of)
     if extension(path.name) in TABLE_EXTENSIONS:
         return TableSource(path, fetcher=fetcher, columns=columns, selection=selection)
     raise SourceError(f"{path}: not an image, and not a table; a source is {ACCEPTED}")

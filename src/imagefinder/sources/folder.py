@@ -31,19 +31,28 @@ class FolderSource:
 
     Symbolic links are followed, except back into a folder that the path already goes through.
     Hidden files and folders are left out; pipes, sockets and devices are never opened.
+    With `part_of`, a folder that this one is in, the images are that one's.
     """
 
-    def __init__(self, folder: Path, *, fetcher: Fetcher, selection: Selection = EVERYTHING):
-        self.root = _root(folder)
-        self.complete = selection.everything
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        fetcher: Fetcher,
+        selection: Selection = EVERYTHING,
+        part_of: str | None = None,
+    ):
+        self.root, self._part = _root_and_part(folder, part_of)
+        self.complete = selection.everything and not self._part
         self._fetcher, self._selection = fetcher, selection
 
     def items(self) -> Iterator[ImageRef | Skipped | None]:
+        folder = os.path.join(self.root, self._part)
         try:
-            entries = _sorted_entries(self.root)
-            inode = _inode(self.root)
+            entries = _sorted_entries(folder)
+            inode = _inode(folder)
         except OSError as error:
-            raise SourceError(f"{self.root}: {_words(error)}") from error
+            raise SourceError(f"{folder}: {_words(error)}") from error
         items = self._walk(entries, inode)
         manifest = Path(self.root, MANIFEST_NAME)
         return _named(items, manifest) if manifest.is_file() else items
@@ -58,7 +67,7 @@ class FolderSource:
         self, entries: Iterator[os.DirEntry[str]], inode: _Inode
     ) -> Iterator[ImageRef | Skipped | None]:
         # A stack and not recursion: trees may be deeper than Python's limit.
-        stack = [(entries, "", inode)]
+        stack = [(entries, self._part, inode)]
         links = _Links()
         wants = None if self._selection.everything else self._selection.wants
         while stack:
@@ -109,18 +118,18 @@ class FileSource:
 
     complete = False
 
-    def __init__(self, file: Path, *, fetcher: Fetcher) -> None:
+    def __init__(self, file: Path, *, fetcher: Fetcher, part_of: str | None = None) -> None:
         # The folder is resolved and the file is not: a link's own name is what the user gave.
-        self.root = _root(file.parent)
-        self._name, self._fetcher = file.name, fetcher
+        self.root, part = _root_and_part(file.parent, part_of)
+        self._path, self._fetcher = part + file.name, fetcher
 
     def items(self) -> Iterator[ImageRef | Skipped | None]:
-        uri = os.path.join(self.root, self._name)
+        uri = os.path.join(self.root, self._path)
         try:
             status = os.stat(uri)
         except OSError as error:
             raise SourceError(f"{uri}: {_words(error)}") from error
-        ref = ImageRef(self._name, self._name, uri, status.st_size, status.st_mtime_ns)
+        ref = ImageRef(self._path, self._path, uri, status.st_size, status.st_mtime_ns)
         yield from _named(iter([ref]), Path(self.root, MANIFEST_NAME))
 
     def read(self, ref: ImageRef) -> bytes:
@@ -191,6 +200,14 @@ def _root(folder: Path) -> str:
         shown = os.fsencode(root).decode("utf-8", "backslashreplace")
         raise SourceError(f"{shown}: the path is not valid UTF-8; rename the folder to index it")
     return root
+
+
+def _root_and_part(folder: Path, part_of: str | None) -> tuple[str, str]:
+    """The root, and what comes before the names below `folder` in the paths below the root."""
+    root = _root(folder)
+    if part_of is None:
+        return root, ""
+    return part_of, Path(root).relative_to(part_of).as_posix() + "/"
 
 
 def _sorted_entries(folder: str) -> Iterator[os.DirEntry[str]]:

@@ -36,7 +36,7 @@ CREATE TABLE IF NOT EXISTS images (
     sha256 TEXT NOT NULL,
     metadata TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS images_source ON images (source);
+CREATE INDEX IF NOT EXISTS images_path ON images (source, path);
 CREATE INDEX IF NOT EXISTS images_content ON images (sha256);
 CREATE TABLE IF NOT EXISTS skipped (
     source INTEGER NOT NULL REFERENCES sources,
@@ -151,6 +151,13 @@ class Ledger:
             )
         self._sources = self._read_sources()
 
+    def drop_source(self, source: int) -> None:
+        """Forget a source that no image comes from any more, and what was skipped of it."""
+        with self._write() as db:
+            db.execute("DELETE FROM skipped WHERE source = ?", (source,))
+            db.execute("DELETE FROM sources WHERE source = ?", (source,))
+        self._sources = self._read_sources()
+
     # what is known
 
     def images(self, ids: Sequence[str]) -> dict[str, ImageEntry]:
@@ -161,6 +168,17 @@ class Ledger:
     def with_content(self, sha256: str) -> list[ImageEntry]:
         """Indexed images of the same bytes; a few are as good as all."""
         rows = self._all("SELECT * FROM images WHERE sha256 = ? ORDER BY id LIMIT 20", (sha256,))
+        return [ImageEntry(*row) for row in rows]
+
+    def below(self, source: int, folder: str = "", *, limit: int = AT_ONCE) -> list[ImageEntry]:
+        """Some images of a source whose paths are below a folder of it, all of it by default."""
+        start = folder and folder.rstrip("/") + "/"
+        end = start and start[:-1] + "0"  # the letter after the slash
+        rows = self._all(
+            "SELECT * FROM images WHERE source = ? AND path >= ? AND (? = '' OR path < ?)"
+            " ORDER BY path LIMIT ?",
+            (source, start, end, end, limit),
+        )
         return [ImageEntry(*row) for row in rows]
 
     def ids(self, *, after: str = "", limit: int = 1000) -> list[str]:

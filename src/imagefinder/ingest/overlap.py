@@ -1,0 +1,109 @@
+"""Folders within folders: a file has one id in a collection, however many of its folders are named.
+
+A folder inside one that is indexed already is a part of it. A folder around one that is indexed
+already takes that one's images over, under the ids that they have in the larger folder.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from imagefinder.collection import Collection
+from imagefinder.errors import SourceError
+from imagefinder.places import Places, base_of
+from imagefinder.protocols import VectorStore
+from imagefinder.stores.ledger import ImageEntry, Ledger
+
+log = logging.getLogger("imagefinder")
+
+
+def holder(ledger: Ledger, root: str) -> str | None:
+    """The root of the source that holds images of this folder below it; None where none does."""
+    place = base_of(root)
+    for number, (outer, base) in ledger.sources().items():
+        folder = folder_in(base, place)
+        if folder and base == base_of(outer) and ledger.below(number, folder, limit=1):
+            return outer
+    return None
+
+
+def absorb(collection: Collection, number: int, id_prefix: str = "") -> None:
+    """Make the images of folders inside this source its own. Their embeddings are kept.
+
+    Raises SourceError where ids come from a table: they would be lost."""
+    ledger = collection.ledger
+    _, place = ledger.sources()[number]
+    for inner, (root, base) in list(ledger.sources().items()):
+        folder = folder_in(place, base)
+        if not folder or base != base_of(root):
+            continue
+        moved = 0
+        while entries := ledger.below(inner):
+            check_ids(entries, base, folder)
+            move(collection, number, entries, folder, id_prefix)
+            moved += len(entries)
+        ledger.drop_source(inner)
+        if moved:
+            log.warning("%s joins %s: the ids of %s images change", base, place, moved)
+
+
+def folder_in(outer: str, place: str) -> str:
+    """The path of a folder below an outer one; empty where it is not inside."""
+    start = outer.rstrip("/") + "/"
+    return place.removeprefix(start).rstrip("/") if place.startswith(start) else ""
+
+
+def check_ids(entries: Sequence[ImageEntry], base: str, folder: str) -> None:
+    """Raises SourceError for an id that is not made of the path."""
+    for entry in entries:
+        if not entry.id.endswith(entry.path):
+            raise SourceError(
+                f"{base}: is indexed with ids of a table, such as {entry.id}, that would be lost;"
+                f" leave it out here: --exclude '/{folder}/'"
+            )
+
+
+def move(
+    collection: Collection, number: int, entries: Sequence[ImageEntry], folder: str, id_prefix: str
+) -> None:
+    """Make images of a folder the source's; written in the order of commit.py.
+
+    An image whose new id is taken only loses its old one: the run over the source that follows
+    meets its file, and says what becomes of it."""
+    ledger = collection.ledger
+    new = {entry.id: in_folder(entry, number, folder, id_prefix) for entry in entries}
+    with collection.writing:
+        taken = ledger.images([entry.id for entry in new.values()])
+        new = {id: entry for id, entry in new.items() if entry.id == id or entry.id not in taken}
+        ledger.doubt(entry.id for entry in new.values())
+        for space in collection.spaces():
+            rename(collection.store(space), new, collection.places())
+        gone = [
+            entry.id for entry in entries if entry.id not in new or new[entry.id].id != entry.id
+        ]
+        ledger.acknowledge(new.values(), gone=gone)
+        collection.discard(gone)
+
+
+def in_folder(entry: ImageEntry, number: int, folder: str, id_prefix: str) -> ImageEntry:
+    """The same image, named by the source around its folder."""
+    path = f"{folder}/{entry.path}"
+    return replace(entry, id=id_prefix + path, source=number, path=path)
+
+
+def rename(store: VectorStore, new: Mapping[str, ImageEntry], places: Places) -> None:
+    """Write what a store has of these images under their new ids, too."""
+    records, rows = store.get(list(new)), store.embeddings(list(new))
+    here = [id for id in new if id in records and id in rows]
+    if here:
+        renamed = [
+            replace(
+                records[id],
+                id=new[id].id,
+                uri=places.portable(places.locate(records[id].uri), new[id].source),
+            )
+            for id in here
+        ]
+        store.upsert(renamed, np.stack([rows[id] for id in here]))
