@@ -130,7 +130,7 @@ def test_strips_are_not_scaled_away(size: tuple[int, int]) -> None:
 
 def test_too_many_pixels_are_refused_before_they_are_decoded() -> None:
     limits = DecodeLimits(max_megapixels=0.006)
-    words = r"^0\.1 megapixels, the limit is 0\.1; raise --max-megapixels to index it$"
+    words = r"^0\.1 megapixels, the limit is 0\.1; raise --max-megapixels to use it$"
     for data in samples(picture()).values():
         with pytest.raises(ImageError, match=words):
             decode(data, limits=limits)

@@ -16,6 +16,7 @@ from imagefinder.cli.options import (
     IdColumnOption,
     JsonOption,
     LocationColumnOption,
+    MegapixelsOption,
     ModelOption,
     StrictOption,
 )
@@ -24,7 +25,6 @@ from imagefinder.cli.progress import IndexProgress
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagefinder.decode import DecodeLimits
     from imagefinder.finder import ImageFinder
     from imagefinder.types import IndexReport
 
@@ -73,16 +73,15 @@ def index(
     ] = "",
     id_column: IdColumnOption = None,
     location_column: LocationColumnOption = None,
-    max_megapixels: Annotated[
-        float | None, typer.Option(min=0.01, help="Skip larger images.", show_default="100")
-    ] = None,
+    max_megapixels: MegapixelsOption = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
     """Bring the collection up to date with folders, files, tables or URLs."""
     if prune not in {"no", "yes", "force"}:
         raise UsageError(f"--prune={prune}: it is no, yes or force")
-    with open_finder(collection, model=model) as finder, asked_to_stop() as stop:
+    finder = open_finder(collection, model=model, max_megapixels=max_megapixels)
+    with finder, asked_to_stop() as stop:
         with IndexProgress() as progress:
             report = finder.index(
                 *sources,
@@ -93,7 +92,6 @@ def index(
                 columns=table_columns(id_column, location_column),
                 id_prefix=id_prefix,
                 retry_skipped=retry_skipped,
-                limits=decode_limits(max_megapixels),
                 stop=stop,
                 on_progress=progress.update,
             )
@@ -108,13 +106,6 @@ def index(
     nothing = not any((report.added, report.updated, report.unchanged, report.renamed))
     if report.skipped and (strict or nothing):
         raise typer.Exit(FAILURE)
-
-
-def decode_limits(max_megapixels: float | None) -> "DecodeLimits | None":
-    """The limits with the one that the user raised."""
-    from imagefinder.decode import DecodeLimits
-
-    return None if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
 
 
 @contextmanager

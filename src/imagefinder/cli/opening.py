@@ -9,11 +9,17 @@ if TYPE_CHECKING:
     from imagefinder.sources import TableColumns
 
 
-def open_finder(collection: str | None, *, model: str | None = None) -> "ImageFinder":
+def open_finder(
+    collection: str | None, *, model: str | None = None, max_megapixels: float | None = None
+) -> "ImageFinder":
     """The collection of the option, the environment, or the default."""
+    from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
     from imagefinder.finder import ImageFinder
 
-    return ImageFinder.open(chosen(collection), model=model)
+    limits = (
+        DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
+    )
+    return ImageFinder.open(chosen(collection), model=model, limits=limits)
 
 
 def chosen(collection: str | None) -> str:

@@ -38,6 +38,16 @@ ModelOption = Annotated[
     str | None,
     typer.Option("--model", help="The model to embed with.", show_default=False),
 ]
+MegapixelsOption = Annotated[
+    float | None,
+    typer.Option(
+        "--max-megapixels",
+        min=0.01,
+        metavar="N",
+        help="Take no larger images.",
+        show_default="100",
+    ),
+]
 IdColumnOption = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The table's column of ids.", show_default=False),

@@ -6,7 +6,13 @@ import typer
 
 from imagefinder.cli.app import app
 from imagefinder.cli.opening import open_finder
-from imagefinder.cli.options import CollectionOption, FilterOption, JsonOption, ModelOption
+from imagefinder.cli.options import (
+    CollectionOption,
+    FilterOption,
+    JsonOption,
+    MegapixelsOption,
+    ModelOption,
+)
 from imagefinder.cli.output import note, show_json, show_rows
 
 if TYPE_CHECKING:
@@ -35,10 +41,11 @@ def search(
     open: Annotated[bool, typer.Option("--open", help="Show the pictures in the browser.")] = False,
     collection: CollectionOption = None,
     model: ModelOption = None,
+    max_megapixels: MegapixelsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the images that look most like the query."""
-    with open_finder(collection, model=model) as finder:
+    with open_finder(collection, model=model, max_megapixels=max_megapixels) as finder:
         hits = finder.search(list(query), k, filter=filter, exact=exact)
         status = finder.status()
     if json:
