@@ -152,6 +152,52 @@ def test_ids_of_a_table_are_not_lost(finder: ImageFinder, photos: Path) -> None:
     assert ids(finder) == ["4711", "may/b.png", "top.png"]
 
 
+def test_a_table_of_a_folder_is_no_folder(finder: ImageFinder, photos: Path) -> None:
+    table = photos / "t.csv"
+    table.write_text("id,path\nfirst,2024/a.png\n")
+    finder.index(table)
+    finder.index(photos / "2024")
+    assert ids(finder) == ["a.png", "first", "may/b.png"]
+    finder.index(table)
+    finder.index(photos)
+    assert ids(finder) == ["2024/a.png", "2024/may/b.png", "first", "top.png"]
+    assert set(finder.status().sources) == {str(photos), str(table)}
+
+
+def test_a_table_in_an_inner_folder_keeps_its_images(finder: ImageFinder, photos: Path) -> None:
+    (photos / "2024" / "t.csv").write_text("path,label\na.png,cat\n")
+    finder.index(photos / "2024" / "t.csv")
+    finder.index(photos)
+    assert ids(finder) == sorted(["a.png", *NAMES])
+    assert finder.get("a.png").metadata == {"label": "cat"}
+
+
+@pytest.mark.parametrize("options", [{"exclude": ["*.gif"]}, {"include": ["2024/", "top.*"]}])
+def test_a_selection_takes_over_what_it_covers(
+    finder: ImageFinder, photos: Path, options: dict[str, list[str]]
+) -> None:
+    finder.index(photos / "2024")
+    finder.index(photos, **options)  # type: ignore[arg-type]
+    assert ids(finder) == sorted(NAMES)
+    assert finder.status().sources == (str(photos),)
+
+
+def test_a_selection_leaves_what_it_does_not_cover(finder: ImageFinder, photos: Path) -> None:
+    finder.index(photos / "2024")
+    finder.index(photos, exclude=["/2024/may/"])
+    assert ids(finder) == ["2024/a.png", "may/b.png", "top.png"]
+    assert set(finder.status().sources) == {str(photos), str(photos / "2024")}
+    finder.index(photos)
+    assert ids(finder) == sorted(NAMES)
+
+
+def test_a_hidden_folder_stays_a_source_of_its_own(finder: ImageFinder, photos: Path) -> None:
+    write_pictures(photos / ".hidden", ["h.png"], first=9)
+    finder.index(photos / ".hidden")
+    finder.index(photos)
+    assert ids(finder) == sorted(["h.png", *NAMES])
+
+
 @pytest.mark.parametrize("step", ["doubt", "upsert", "acknowledge", "delete"])
 def test_a_crash_while_a_folder_is_taken_over(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -100,7 +100,7 @@ class ImageFinder:
         report = IndexReport()
         with self._indexing:
             collection = self._session.collection(create=True)
-            holders = [holder(collection.ledger, source.root) for source in opened]
+            holders = [holder(collection.ledger, source) for source in opened]
             if any(holders):
                 opened = self._sources(sources, include, exclude, sample, columns, holders)
                 check_whole(opened, prune)

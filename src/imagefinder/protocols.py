@@ -34,6 +34,9 @@ class Source(Protocol):
     def exists(self, path: str) -> bool:
         """Whether the source still holds the image of this path (ImageRef.path)."""
 
+    def covers(self, path: str) -> bool:
+        """Whether `items` would name an image of this path below the root, were one there."""
+
 
 class Embedder(Protocol):
     """A vision model: pixels in, unit vectors out. Called from several threads at once."""

@@ -5,6 +5,7 @@ already takes that one's images over, under the ids that they have in the larger
 """
 
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,40 +14,50 @@ import numpy as np
 from imagefinder.collection import Collection
 from imagefinder.errors import SourceError
 from imagefinder.places import Places, base_of
-from imagefinder.protocols import VectorStore
+from imagefinder.protocols import Source, VectorStore
 from imagefinder.stores.ledger import ImageEntry, Ledger
 
 log = logging.getLogger("imagefinder")
 
 
-def holder(ledger: Ledger, root: str) -> str | None:
-    """The root of the source that holds images of this folder below it; None where none does."""
-    place = base_of(root)
+def holder(ledger: Ledger, source: Source) -> str | None:
+    """The root of the folder that holds images of this source's folder; None where none does."""
+    place = base_of(source.root)
+    if not is_folder(source.root, place):
+        return None
     for number, (outer, base) in ledger.sources().items():
         folder = folder_in(base, place)
-        if folder and base == base_of(outer) and ledger.below(number, folder, limit=1):
+        if folder and is_folder(outer, base) and any(ledger.below(number, folder)):
             return outer
     return None
 
 
-def absorb(collection: Collection, number: int, id_prefix: str = "") -> None:
-    """Make the images of folders inside this source its own. Their embeddings are kept.
+def absorb(collection: Collection, source: Source, number: int, id_prefix: str = "") -> None:
+    """Make the images of folders inside this source its own, as far as it covers them. Their
+    embeddings are kept.
 
     Raises SourceError where ids come from a table: they would be lost."""
     ledger = collection.ledger
-    _, place = ledger.sources()[number]
-    for inner, (root, base) in list(ledger.sources().items()):
+    root, place = ledger.sources()[number]
+    for inner, (inner_root, base) in list(ledger.sources().items()):
         folder = folder_in(place, base)
-        if not folder or base != base_of(root):
+        if not folder or not is_folder(root, place) or not is_folder(inner_root, base):
             continue
         moved = 0
-        while entries := ledger.below(inner):
+        for some in ledger.below(inner):
+            entries = [entry for entry in some if source.covers(f"{folder}/{entry.path}")]
             check_ids(entries, base, folder)
             move(collection, number, entries, folder, id_prefix)
             moved += len(entries)
-        ledger.drop_source(inner)
+        if not ledger.count(inner):
+            ledger.drop_source(inner)
         if moved:
             log.warning("%s joins %s: the ids of %s images change", base, place, moved)
+
+
+def is_folder(root: str, base: str) -> bool:
+    """Whether a source is what lies in a folder, and not what a table in it says."""
+    return root.replace(os.sep, "/") == base
 
 
 def folder_in(outer: str, place: str) -> str:

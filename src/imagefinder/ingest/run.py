@@ -67,8 +67,7 @@ def index_source(
     number = ledger.source(source.root, base_of(source.root))
     ledger.start_run(number)
     before = images_in(report)
-    if source.complete:
-        absorb(collection, number, options.id_prefix)
+    absorb(collection, source, number, options.id_prefix)
     places = collection.places()
     triage = Triage(ledger, number, report, options.id_prefix, options.retry_skipped)
     examine = Examiner(source, number, embedder, ledger, store, options.limits)

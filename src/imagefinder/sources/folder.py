@@ -63,6 +63,9 @@ class FolderSource:
     def exists(self, path: str) -> bool:
         return is_there(os.path.join(self.root, path))
 
+    def covers(self, path: str) -> bool:
+        return path.startswith(self._part) and self._selection.covers(path, self._part)
+
     def _walk(
         self, entries: Iterator[os.DirEntry[str]], inode: _Inode
     ) -> Iterator[ImageRef | Skipped | None]:
@@ -137,6 +140,9 @@ class FileSource:
 
     def exists(self, path: str) -> bool:
         return is_there(os.path.join(self.root, path))
+
+    def covers(self, path: str) -> bool:
+        return path == self._path
 
 
 def _named(

@@ -32,6 +32,9 @@ class UrlSource:
     def exists(self, path: str) -> bool:
         return path == self.root
 
+    def covers(self, path: str) -> bool:
+        return path == self.root
+
 
 @dataclass(frozen=True, slots=True)
 class _Object:
@@ -84,6 +87,11 @@ class ObjectSource:
             return bool(self._store.exists(self._inside(path)))
         except Exception as error:
             raise SourceError(f"{self.root}: {objects.reason(error)}") from error
+
+    def covers(self, path: str) -> bool:
+        if self._only is not None:
+            return path == self._only
+        return self._selection.covers(path)
 
     def _name_of_file(self, base: str, shown: str) -> str | None:
         """The name of the object where the URL is one, None where it is a prefix."""

@@ -7,6 +7,7 @@ from heapq import heappush, heappushpop
 from typing import TYPE_CHECKING
 
 from imagefinder.errors import UsageError
+from imagefinder.sources.names import is_hidden
 from imagefinder.types import ImageRef, Skipped
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Selection:
     def enters(self, folder: str) -> bool:
         """False when a whole folder is excluded, so that it need not be read."""
         return self._exclude is None or not self._exclude.match_file(folder.lower() + "/")
+
+    def covers(self, path: str, within: str = "") -> bool:
+        """Whether a walk from the folder `within` comes to this path and wants it."""
+        return self.wants(path) and not any(map(is_hidden, path.removeprefix(within).split("/")))
 
 
 EVERYTHING = Selection()
@@ -96,3 +101,6 @@ class Sample:
 
     def exists(self, path: str) -> bool:
         return self._source.exists(path)
+
+    def covers(self, path: str) -> bool:
+        return self._source.covers(path)

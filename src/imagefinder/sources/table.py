@@ -71,6 +71,9 @@ class TableSource:
             return False
         return scheme(path) is not None or is_there(os.path.join(self._folder, path))
 
+    def covers(self, path: str) -> bool:
+        return self.exists(path)
+
     def _places(self) -> Iterator["_Place | Skipped"]:
         """What each row names, without a look at any image."""
         columns: Columns | None = None

@@ -62,6 +62,9 @@ FROM images i WHERE i.source = ? AND i.id > ? AND NOT EXISTS (
 )
 ORDER BY i.id LIMIT ?
 """
+BELOW = """
+SELECT * FROM images WHERE source = ? AND (path, id) > (?, ?) AND path < ? ORDER BY path, id LIMIT ?
+"""
 AT_ONCE = 500  # rows read, or ids asked for, in one statement
 
 
@@ -170,16 +173,14 @@ class Ledger:
         rows = self._all("SELECT * FROM images WHERE sha256 = ? ORDER BY id LIMIT 20", (sha256,))
         return [ImageEntry(*row) for row in rows]
 
-    def below(self, source: int, folder: str = "", *, limit: int = AT_ONCE) -> list[ImageEntry]:
-        """Some images of a source whose paths are below a folder of it, all of it by default."""
-        start = folder and folder.rstrip("/") + "/"
-        end = start and start[:-1] + "0"  # the letter after the slash
-        rows = self._all(
-            "SELECT * FROM images WHERE source = ? AND path >= ? AND (? = '' OR path < ?)"
-            " ORDER BY path LIMIT ?",
-            (source, start, end, end, limit),
-        )
-        return [ImageEntry(*row) for row in rows]
+    def below(self, source: int, folder: str = "") -> Iterator[list[ImageEntry]]:
+        """The images of a source, or of a folder of it, some at once in the order of paths."""
+        after = (f"{folder}/" if folder else "", "")
+        end = f"{folder}0" if folder else "\U0010ffff"  # 0 is the letter after the slash
+        while rows := self._all(BELOW, (source, *after, end, AT_ONCE)):
+            entries = [ImageEntry(*row) for row in rows]
+            yield entries
+            after = (entries[-1].path, entries[-1].id)
 
     def ids(self, *, after: str = "", limit: int = 1000) -> list[str]:
         """The indexed ids greater than `after`, in order."""
