@@ -8,8 +8,8 @@ photos/
 """
 
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Lock, RLock
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from imagefinder.lock import lock
 from imagefinder.marker import FORMAT, is_collection, is_occupied, upgrade, write_marker
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
 from imagefinder.types import ImageRecord, ModelSpec
 
 
@@ -125,6 +125,31 @@ class Collection:
         for space in self.spaces():
             self.store(space).delete(ids)
         self.ledger.settled(ids)
+
+    @contextmanager
+    def storing(
+        self,
+        images: Iterable[ImageEntry],
+        *,
+        doubtful: Sequence[str],
+        skipped: Iterable[SkippedEntry] = (),
+        gone: Sequence[str] = (),
+    ) -> Iterator[None]:
+        """Write to the stores inside, in the one order that makes a crash harmless:
+
+        1. the ledger notes the ids whose store entries are about to change (in doubt)
+        2. the stores are written: idempotent
+        3. the ledger records what came of it in one step: this is the acknowledgement
+        4. what is gone, as under an old id, is deleted from the stores
+
+        After a crash, `settle` deletes from the stores what is in doubt and not in the ledger."""
+        with self.writing:
+            if doubtful:
+                self.ledger.doubt(doubtful)
+            yield
+            self.ledger.acknowledge(images, skipped, gone=gone)
+            if gone:
+                self.discard(gone)
 
     def settle(self) -> None:
         """After a crash, or a write that failed: take out of the stores what the ledger never

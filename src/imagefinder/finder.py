@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from threading import Event, Lock
 from types import TracebackType
@@ -95,15 +94,28 @@ class ImageFinder:
         """
         if prune not in (True, False, "force"):
             raise UsageError(f'prune={prune!r}: it is True, False or "force"')
-        opened = self._sources(sources, include, exclude, sample, columns)
+        if not sources:
+            raise UsageError("nothing to index; name a folder, a file, a table or a URL")
+        opening = partial(
+            open_source,
+            include=include,
+            exclude=exclude,
+            sample=sample,
+            columns=columns,
+            fetcher=self._fetcher,
+        )
+        opened = [opening(os.fspath(source)) for source in sources]
         check_whole(opened, prune)
         report = IndexReport()
         with self._indexing:
             collection = self._session.collection(create=True)
-            holders = [holder(collection.ledger, source) for source in opened]
-            if any(holders):
-                opened = self._sources(sources, include, exclude, sample, columns, holders)
-                check_whole(opened, prune)
+            opened = [
+                opening(os.fspath(where), part_of=outer)
+                if (outer := holder(collection.ledger, source))
+                else source
+                for where, source in zip(sources, opened, strict=True)
+            ]
+            check_whole(opened, prune)
             embedder = self._session.embedder()
             store = collection.store_for(embedder.spec)
             options = IndexOptions(
@@ -327,30 +339,6 @@ class ImageFinder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _sources(
-        self,
-        sources: Sequence[Where],
-        include: Sequence[str],
-        exclude: Sequence[str],
-        sample: int | None,
-        columns: TableColumns | None,
-        holders: Iterable[str | None] = repeat(None),
-    ) -> list[Source]:
-        if not sources:
-            raise UsageError("nothing to index; name a folder, a file, a table or a URL")
-        return [
-            open_source(
-                os.fspath(source),
-                include=include,
-                exclude=exclude,
-                sample=sample,
-                columns=columns,
-                fetcher=self._fetcher,
-                part_of=part_of,
-            )
-            for source, part_of in zip(sources, holders, strict=False)
-        ]
 
     def _searcher(self) -> Searcher:
         session = self._session

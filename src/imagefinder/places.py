@@ -17,9 +17,8 @@ class Places:
 
     def portable(self, uri: str, source: int) -> str:
         """The uri to store for an image that was read from `uri`."""
-        base = self.bases[source].rstrip("/") + "/"
-        plain = uri.replace(os.sep, "/")
-        return f"{source}:{plain.removeprefix(base)}" if plain.startswith(base) else uri
+        path = below(self.bases[source], uri.replace(os.sep, "/"))
+        return uri if path is None else f"{source}:{path}"
 
     def locate(self, uri: str) -> str:
         """Where a stored uri is now: an absolute path or a URL."""
@@ -33,6 +32,12 @@ def base_of(root: str) -> str:
     """The folder or URL that a source's images are below: the root, or a table's own folder."""
     base = root if "://" in root or os.path.isdir(root) else os.path.dirname(root)
     return base.replace(os.sep, "/")
+
+
+def below(folder: str, place: str) -> str | None:
+    """The path of a place below a folder, None where it is not below it."""
+    start = folder.rstrip("/") + "/"
+    return place[len(start) :] if place.startswith(start) else None
 
 
 def joined(base: str, path: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from imagefinder.collection import Collection
 from imagefinder.errors import SourceError, UsageError
+from imagefinder.places import below
 
 PAGE = 500  # records rewritten at once
 
@@ -69,9 +70,8 @@ def moved_path(path: str, old: str, new: str) -> str:
     """`path` with `new` in the place of `old`, when it is at or below `old`."""
     if path == old:
         return new
-    if path.startswith(old.rstrip("/") + "/"):
-        return new.rstrip("/") + path[len(old.rstrip("/")) :]
-    return path
+    rest = below(old, path)
+    return path if rest is None else f"{new.rstrip('/')}/{rest}"
 
 
 def absolute(place: str) -> str:

@@ -123,11 +123,9 @@ def add(
     if not fresh:
         return
     records = [record for record, _ in fresh]
-    collection.ledger.doubt([record.id for record in records])
-    store.upsert(records, np.stack([row for _, row in fresh]))
-    collection.ledger.acknowledge(
-        owners.get(record.id) or entry_of(record, number) for record in records
-    )
+    entries = [owners.get(record.id) or entry_of(record, number) for record in records]
+    with collection.storing(entries, doubtful=[record.id for record in records]):
+        store.upsert(records, np.stack([row for _, row in fresh]))
     report.updated += sum(record.id in stored for record in records)
     report.added += sum(record.id not in stored for record in records)
 

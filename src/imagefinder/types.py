@@ -197,10 +197,10 @@ class Status:
     disk_bytes: int
 
 
-def is_text(id: str) -> bool:
+def is_text(text: str, encoding: str = "utf-8") -> bool:
     """Whether it can be stored: half a letter, as in a name that is not UTF-8, cannot."""
     try:
-        id.encode()
+        text.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True

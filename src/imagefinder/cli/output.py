@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from imagefinder.types import is_text
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -25,7 +27,7 @@ def is_person(stream: object = None) -> bool:
 def show_json(value: object) -> None:
     """One JSON document on stdout."""
     text = json.dumps(value, ensure_ascii=False, default=iso)
-    if not fits(text, sys.stdout.encoding):
+    if not is_text(text, sys.stdout.encoding):  # as in a pipe on Windows
         text = json.dumps(value, default=iso)
     print(text)
 
@@ -33,15 +35,6 @@ def show_json(value: object) -> None:
 def iso(value: object) -> str:
     """A date, the only value of ours that JSON has no form for."""
     return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def fits(text: str, encoding: str) -> bool:
-    """Whether the output can take these letters, as in a pipe on Windows it often cannot."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def show_rows(titles: Sequence[str], rows: Iterable[Sequence[object]], *, right: str = "") -> None:

@@ -1,24 +1,16 @@
-"""Outcomes -> store and ledger, in the one order that makes a crash harmless.
-
-    1. the ledger notes the ids whose store entries are about to change (in doubt)
-    2. the store is written: idempotent
-    3. the ledger records the outcomes in one step: this is the acknowledgement
-    4. what was renamed is deleted from the store under its old id
-
-After a crash, `Collection.settle` deletes from the store what is in doubt and not in the ledger.
-"""
+"""Outcomes -> store and ledger, some at once; `Collection.storing` has the order of writing."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
 
+from imagefinder.collection import Collection
 from imagefinder.ingest.examine import Embedded, Examined, revised
 from imagefinder.ingest.triage import Failed, Revised, digest
 from imagefinder.protocols import VectorStore
-from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.stores.ledger import ImageEntry, SkippedEntry
 from imagefinder.types import ImageRef, IndexReport, Skipped
 
 COMMIT_IMAGES = 256  # so many are redone at most after a crash,
@@ -30,13 +22,11 @@ PROBLEMS = 20  # skipped images that a report shows
 class Committer:
     """Collects outcomes and writes them in batches; counts them in `report` once written."""
 
-    ledger: Ledger
-    store: VectorStore
+    collection: Collection
+    store: VectorStore  # a space of it
     source: int
     report: IndexReport
     portable: Callable[[str], str]  # uri as read -> uri as stored, see places.py
-    discard: Callable[[Sequence[str]], None]  # out of every space
-    writing: AbstractContextManager[object]  # while store and ledger change together
     on_skipped: Callable[[Skipped], None]
     waiting: list[Examined] = field(default_factory=list)
     last: float = field(default_factory=monotonic)
@@ -52,7 +42,7 @@ class Committer:
     def flush(self) -> None:
         """Write what waits."""
         batch, self.waiting = self.waiting, []
-        with self.writing:
+        with self.collection.writing:
             embedded = self._checked([item for item in batch if isinstance(item, Embedded)], batch)
             revisions, lost = self._revise([item for item in batch if isinstance(item, Revised)])
             failures = lost + [item for item in batch if isinstance(item, Failed)]
@@ -65,7 +55,7 @@ class Committer:
         have become the renamed one, or the source may have given the old id to another image."""
         named = {item.ref.id for item in batch}
         old = [item.renamed_from.id for item in items if item.renamed_from is not None]
-        entries = self.ledger.images([id for id in old if id not in named])
+        entries = self.collection.ledger.images([id for id in old if id not in named])
         return [
             item
             if item.renamed_from is None
@@ -91,18 +81,19 @@ class Committer:
     def _write(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
     ) -> None:
-        renamed = [item.renamed_from.id for item in embedded if item.renamed_from is not None]
-        if embedded:
-            self.ledger.doubt([item.ref.id for item in embedded])
-            records = [
-                replace(item.record, uri=self.portable(item.record.uri)) for item in embedded
-            ]
-            self.store.upsert(records, np.stack([item.embedding for item in embedded]))
         images = [self._entry(item.ref, item.record.sha256) for item in embedded]
         images += [self._entry(item.ref, item.sha256) for item in revisions]
-        self.ledger.acknowledge(images, [self._skip(item) for item in failures], gone=renamed)
-        if renamed:
-            self.discard(renamed)
+        with self.collection.storing(
+            images,
+            doubtful=[item.ref.id for item in embedded],
+            skipped=[self._skip(item) for item in failures],
+            gone=[item.renamed_from.id for item in embedded if item.renamed_from is not None],
+        ):
+            if embedded:
+                records = [
+                    replace(item.record, uri=self.portable(item.record.uri)) for item in embedded
+                ]
+                self.store.upsert(records, np.stack([item.embedding for item in embedded]))
 
     def _count(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]

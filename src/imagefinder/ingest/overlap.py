@@ -13,7 +13,7 @@ import numpy as np
 
 from imagefinder.collection import Collection
 from imagefinder.errors import SourceError
-from imagefinder.places import Places, base_of
+from imagefinder.places import Places, base_of, below
 from imagefinder.protocols import Source, VectorStore
 from imagefinder.stores.ledger import ImageEntry, Ledger
 
@@ -26,7 +26,7 @@ def holder(ledger: Ledger, source: Source) -> str | None:
     if not is_folder(source.root, place):
         return None
     for number, (outer, base) in ledger.sources().items():
-        folder = folder_in(base, place)
+        folder = below(base, place)
         if folder and is_folder(outer, base) and any(ledger.below(number, folder)):
             return outer
     return None
@@ -40,7 +40,7 @@ def absorb(collection: Collection, source: Source, number: int, id_prefix: str =
     ledger = collection.ledger
     root, place = ledger.sources()[number]
     for inner, (inner_root, base) in list(ledger.sources().items()):
-        folder = folder_in(place, base)
+        folder = below(place, base)
         if not folder or not is_folder(root, place) or not is_folder(inner_root, base):
             continue
         moved = 0
@@ -60,12 +60,6 @@ def is_folder(root: str, base: str) -> bool:
     return root.replace(os.sep, "/") == base
 
 
-def folder_in(outer: str, place: str) -> str:
-    """The path of a folder below an outer one; empty where it is not inside."""
-    start = outer.rstrip("/") + "/"
-    return place.removeprefix(start).rstrip("/") if place.startswith(start) else ""
-
-
 def check_ids(entries: Sequence[ImageEntry], base: str, folder: str) -> None:
     """Raises SourceError for an id that is not made of the path."""
     for entry in entries:
@@ -79,23 +73,21 @@ def check_ids(entries: Sequence[ImageEntry], base: str, folder: str) -> None:
 def move(
     collection: Collection, number: int, entries: Sequence[ImageEntry], folder: str, id_prefix: str
 ) -> None:
-    """Make images of a folder the source's; written in the order of commit.py.
+    """Make images of a folder the source's.
 
     An image whose new id is taken only loses its old one: the run over the source that follows
     meets its file, and says what becomes of it."""
-    ledger = collection.ledger
     new = {entry.id: in_folder(entry, number, folder, id_prefix) for entry in entries}
     with collection.writing:
-        taken = ledger.images([entry.id for entry in new.values()])
+        taken = collection.ledger.images([entry.id for entry in new.values()])
         new = {id: entry for id, entry in new.items() if entry.id == id or entry.id not in taken}
-        ledger.doubt(entry.id for entry in new.values())
-        for space in collection.spaces():
-            rename(collection.store(space), new, collection.places())
         gone = [
             entry.id for entry in entries if entry.id not in new or new[entry.id].id != entry.id
         ]
-        ledger.acknowledge(new.values(), gone=gone)
-        collection.discard(gone)
+        doubtful = [entry.id for entry in new.values()]
+        with collection.storing(new.values(), doubtful=doubtful, gone=gone):
+            for space in collection.spaces():
+                rename(collection.store(space), new, collection.places())
 
 
 def in_folder(entry: ImageEntry, number: int, folder: str, id_prefix: str) -> ImageEntry:

@@ -72,13 +72,11 @@ def index_source(
     triage = Triage(ledger, number, report, options.id_prefix, options.retry_skipped)
     examine = Examiner(source, number, embedder, ledger, store, options.limits)
     committer = Committer(
-        ledger,
+        collection,
         store,
         number,
         report,
         portable=lambda uri: places.portable(uri, number),
-        discard=collection.discard,
-        writing=collection.writing,
         on_skipped=options.on_skipped,
     )
     todos = until(options.stop, triage(until(options.stop, source.items())))

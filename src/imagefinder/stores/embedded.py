@@ -4,11 +4,12 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from zvec import Collection, Doc
 
+from imagefinder.ahead import chunks
 from imagefinder.errors import StoreError, UsageError
 from imagefinder.filters import Filter
 from imagefinder.stores.embedded_build import MAX_BATCH, Build
@@ -32,8 +33,6 @@ UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that
 UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
 RECORD_BYTES = 2000  # of one image without its embedding, generously
 UNSAVED_BYTES = 8 << 20  # what zvec keeps in memory, and reads from its log again after a crash
-
-T = TypeVar("T")
 
 
 class EmbeddedStore:
@@ -72,7 +71,7 @@ class EmbeddedStore:
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
         with self._writes(last) as zvec:
-            for part in _batches(list(last.values())):
+            for part in chunks(last.values(), MAX_BATCH):
                 docs = [document(records[index], rows[index]) for index in part]
                 self._make_room(len(docs))
                 if check_statuses(zvec.upsert(docs), self._path) < len(docs):
@@ -81,7 +80,7 @@ class EmbeddedStore:
     def update(self, records: Sequence[ImageRecord]) -> None:
         known = {record.id: record for record in records if possible(record.id)}
         with self._writes(known) as zvec:
-            for part in _batches(list(known.values())):
+            for part in chunks(known.values(), MAX_BATCH):
                 self._make_room(len(part))
                 check_statuses(zvec.update([document(record) for record in part]), self._path)
 
@@ -90,7 +89,7 @@ class EmbeddedStore:
         with self._writes(known) as zvec:
             return sum(
                 check_statuses(zvec.delete([key_of(id) for id in part]), self._path)
-                for part in _batches(known)
+                for part in chunks(known, MAX_BATCH)
             )
 
     def get(self, ids: Sequence[str]) -> Mapping[str, ImageRecord]:
@@ -180,7 +179,7 @@ class EmbeddedStore:
         self, ids: Sequence[str], fields: list[str], *, vectors: bool
     ) -> Iterator[tuple[str, Doc]]:
         keys = {key_of(id): id for id in ids if possible(id)}
-        for part in _batches(list(keys)):
+        for part in chunks(keys, MAX_BATCH):
             with self._inside() as zvec:
                 docs = zvec.fetch(part, output_fields=fields, include_vector=vectors)
             for key, doc in docs.items():
@@ -230,8 +229,3 @@ class EmbeddedStore:
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _batches(items: list[T]) -> Iterator[list[T]]:
-    for start in range(0, len(items), MAX_BATCH):
-        yield items[start : start + MAX_BATCH]

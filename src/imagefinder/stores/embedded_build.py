@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from zvec import Doc
 
+from imagefinder.ahead import chunks
 from imagefinder.errors import StoreError
 from imagefinder.stores.embedded_engine import check_space, check_statuses
 from imagefinder.stores.embedded_generation import Generation
@@ -64,20 +65,19 @@ class Build:
         """What became of the noted keys; None: deleted."""
         keys, self._changed = list(self._changed), set()
         changes: dict[str, Doc | None] = dict.fromkeys(keys)
-        for start in range(0, len(keys), MAX_BATCH):
-            changes.update(self._old.zvec.fetch(keys[start : start + MAX_BATCH]))
+        for part in chunks(keys, MAX_BATCH):
+            changes.update(self._old.zvec.fetch(part))
         return changes
 
     def _apply(self, changes: dict[str, Doc | None], new: Generation) -> None:
         gone = [key for key, doc in changes.items() if doc is None]
-        for start in range(0, len(gone), MAX_BATCH):
-            check_statuses(new.zvec.delete(gone[start : start + MAX_BATCH]), new.folder)
+        for part in chunks(gone, MAX_BATCH):
+            check_statuses(new.zvec.delete(part), new.folder)
         _put(new, [doc for doc in changes.values() if doc is not None])
 
 
 def _put(generation: Generation, docs: list[Doc]) -> None:
-    for start in range(0, len(docs), MAX_BATCH):
-        part = docs[start : start + MAX_BATCH]
+    for part in chunks(docs, MAX_BATCH):
         check_space(generation.folder, 0)
         if check_statuses(generation.zvec.upsert(part), generation.folder) < len(part):
             raise StoreError(f"{generation.folder}: not every image was copied; try again")

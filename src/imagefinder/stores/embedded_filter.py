@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import TypeAlias
 
+from imagefinder.ahead import chunks
 from imagefinder.filters import (
     And,
     Compare,
@@ -190,7 +191,7 @@ def _joined(word: str, parts: Iterable[str | None]) -> str | None:
 def _tokens(tokens: Sequence[str], holds: bool = True) -> str | None:
     """Any of the tokens, or none of them."""
     words = [f"'{token}'" for token in tokens]
-    lists = [",".join(words[i : i + MAX_TOKENS]) for i in range(0, len(words), MAX_TOKENS)]
+    lists = [",".join(some) for some in chunks(words, MAX_TOKENS)]
     if holds:
         return _joined("or", [f"{TOKENS} contain_any ({words})" for words in lists])
     return _joined("and", [f"{TOKENS} not contain_any ({words})" for words in lists])

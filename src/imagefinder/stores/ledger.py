@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from imagefinder.ahead import chunks
 from imagefinder.errors import CollectionDamagedError, CollectionError, StoreError, UsageError
 from imagefinder.types import is_text
 
@@ -345,10 +346,8 @@ class Ledger:
         self, query: str, ids: Sequence[str], values: Sequence[object] = (), then: str = ""
     ) -> list[tuple[Any, ...]]:
         """The rows of a query that ends in `id IN`, for any number of ids."""
-        possible = [id for id in ids if is_text(id)]
         rows: list[tuple[Any, ...]] = []
-        for start in range(0, len(possible), AT_ONCE):
-            some = possible[start : start + AT_ONCE]
+        for some in chunks(filter(is_text, ids), AT_ONCE):
             rows += self._all(f"{query} ({','.join('?' * len(some))}) {then}", (*values, *some))
         return rows
 
