@@ -31,6 +31,21 @@ def finder(tmp_path: Path) -> Iterator[ImageFinder]:
         yield finder
 
 
+@pytest.fixture(params=[1, 256])
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many images are written in one batch."""
+    monkeypatch.setattr("imagefinder.ingest.commit.COMMIT_IMAGES", request.param)
+
+
+@pytest.fixture
+def table(finder: ImageFinder, photos: Path) -> Path:
+    """An indexed table of one image."""
+    table = photos / "t.csv"
+    table.write_text("id,path\n1,a.png\n")
+    finder.index(table)
+    return table
+
+
 def assert_findable(finder: ImageFinder, **files: Path) -> None:
     """The collection holds these ids, and each is found with its own file."""
     assert {record.id for record in finder.images()} == set(files)
@@ -41,30 +56,22 @@ def assert_findable(finder: ImageFinder, **files: Path) -> None:
         assert scores[id] == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("rows", ["1,b.png\n2,c.png\n", "2,c.png\n1,b.png\n"])
-@pytest.mark.parametrize("at_once", [1, 256])
 def test_an_id_that_goes_to_another_row_is_not_taken_for_a_renamed_one(
-    finder: ImageFinder, photos: Path, monkeypatch: pytest.MonkeyPatch, rows: str, at_once: int
+    finder: ImageFinder, photos: Path, table: Path, rows: str
 ) -> None:
-    monkeypatch.setattr("imagefinder.ingest.commit.COMMIT_IMAGES", at_once)
-    table = photos / "t.csv"
-    table.write_text("id,path\n1,a.png\n")
-    finder.index(table)
     (photos / "a.png").rename(photos / "c.png")
     table.write_text("id,path\n" + rows)
     finder.index(table)
     assert_findable(finder, **{"1": photos / "b.png", "2": photos / "c.png"})
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("rows", ["1,b.png\n2,c.png\n", "2,c.png\n1,b.png\n"])
-@pytest.mark.parametrize("at_once", [1, 256])
 def test_one_content_under_an_old_and_a_new_id(
-    finder: ImageFinder, photos: Path, monkeypatch: pytest.MonkeyPatch, rows: str, at_once: int
+    finder: ImageFinder, photos: Path, table: Path, rows: str
 ) -> None:
-    monkeypatch.setattr("imagefinder.ingest.commit.COMMIT_IMAGES", at_once)
-    table = photos / "t.csv"
-    table.write_text("id,path\n1,a.png\n")
-    finder.index(table)
     shutil.copy(photos / "a.png", photos / "c.png")
     (photos / "a.png").replace(photos / "b.png")
     table.write_text("id,path\n" + rows)

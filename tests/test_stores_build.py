@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from imagefinder.errors import StoreError
 from imagefinder.stores import embedded, embedded_build
 from imagefinder.stores.embedded import EmbeddedStore
+from tests.embedded_stores import filled, reopened
 from tests.store_contract import DIM, drawn, ids, numbered, record
 
 
@@ -23,15 +25,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore.create(path, DIM)
-    store.upsert(numbered(300), drawn(300))
-    yield store
-    store.close()
-
-
-def reopened(store: EmbeddedStore, path: Path) -> EmbeddedStore:
-    store.close()
-    return EmbeddedStore.open(path)
+    with closing(filled(path)) as store:
+        yield store
 
 
 def test_optimize_is_wanted_when_much_is_unindexed(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from imagefinder.errors import (
 from imagefinder.filters import parse_filter
 from imagefinder.stores import embedded_engine
 from imagefinder.stores.embedded import EmbeddedStore
+from tests.embedded_stores import filled, reopened
 from tests.store_contract import DIM, drawn, ids, numbered, record
 
 ROOT = Path(__file__).parent.parent
@@ -31,15 +33,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[EmbeddedStore]:
-    store = EmbeddedStore.create(path, DIM)
-    store.upsert(numbered(300), drawn(300))
-    yield store
-    store.close()
-
-
-def reopened(store: EmbeddedStore, path: Path) -> EmbeddedStore:
-    store.close()
-    return EmbeddedStore.open(path)
+    with closing(filled(path)) as store:
+        yield store
 
 
 def test_everything_is_there_after_reopening(store: EmbeddedStore, path: Path) -> None:
