@@ -15,7 +15,17 @@ from imagefinder import errors as errors
 from imagefinder._version import __version__
 from imagefinder.errors import ImageFinderError
 from imagefinder.query import IdPart, ImagePart, Query, TextPart
-from imagefinder.types import Box, Hit, ImageRecord, IndexReport, Skipped, Status
+from imagefinder.types import (
+    AddReport,
+    Box,
+    Hit,
+    ImageRecord,
+    ImportReport,
+    IndexReport,
+    Skipped,
+    Status,
+    Upload,
+)
 
 if TYPE_CHECKING:
     from imagefinder.decode import DecodeLimits
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     from imagefinder.sources import TableColumns
 
 __all__ = [
+    "AddReport",
     "Box",
     "DecodeLimits",
     "Hit",
@@ -31,12 +42,14 @@ __all__ = [
     "ImageFinderError",
     "ImagePart",
     "ImageRecord",
+    "ImportReport",
     "IndexReport",
     "Query",
     "Skipped",
     "Status",
     "TableColumns",
     "TextPart",
+    "Upload",
     "__version__",
     "errors",
 ]

@@ -4,6 +4,7 @@ photos/
     collection.json   the format's version; its presence makes the directory a collection
     ledger.sqlite     files, outcomes, sources, spaces
     spaces/NAME/      the embeddings of one model with the image records
+    media/            the bytes of uploaded images
     lock              held by the process that has the collection open, and names it
 """
 
@@ -27,6 +28,7 @@ from imagefinder.marker import FORMAT, is_collection, is_occupied, upgrade, writ
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.stores.media import FOLDER, Media
 from imagefinder.types import ImageRecord, ModelSpec
 
 
@@ -52,6 +54,7 @@ class Collection:
         self._stores: dict[str, EmbeddedStore] = {}
         self._opening = Lock()
         self.writing = RLock()
+        self.media = Media(path / FOLDER)
         try:
             self.settle()
             if self._lock.in_doubt:
@@ -104,7 +107,13 @@ class Collection:
 
     def places(self) -> Places:
         """Where the local images of each source are now."""
-        return Places({number: base for number, (_, base) in self.ledger.sources().items()})
+        media = (self.path / FOLDER).as_posix()
+        return Places(
+            {
+                number: media if base == FOLDER else base
+                for number, (_, base) in self.ledger.sources().items()
+            }
+        )
 
     def records(self, ids: Sequence[str]) -> dict[str, ImageRecord]:
         """The records of those ids that exist, in whichever space."""
@@ -117,8 +126,17 @@ class Collection:
     def delete(self, ids: Sequence[str]) -> None:
         """Take images out of the ledger and every space; finished by `settle` after a crash."""
         with self.writing:
+            entries = self.ledger.images(ids)
             self.ledger.forget(ids)
             self.discard(ids)
+            self.discard_media(entries.values())
+
+    def discard_media(self, entries: Iterable[ImageEntry]) -> None:
+        """Delete the bytes of uploads that are gone, unless another image has the same."""
+        for entry in entries:
+            _, base = self.ledger.sources()[entry.source]
+            if base == FOLDER and not self.ledger.has_upload(entry.path):
+                self.media.discard(entry.path)
 
     def discard(self, ids: Sequence[str]) -> None:
         """Take out of every space what the ledger has forgotten already."""
@@ -150,6 +168,10 @@ class Collection:
             self.ledger.acknowledge(images, skipped, gone=gone)
             if gone:
                 self.discard(gone)
+
+    def announce(self, address: str) -> None:
+        """Tell other processes that want the collection at which URL a service answers for it."""
+        self._lock.announce(address)
 
     def settle(self) -> None:
         """After a crash, or a write that failed: take out of the stores what the ledger never

@@ -23,10 +23,21 @@ class Held:
     lock: FileLock
     holder: Path
     in_doubt: bool
+    address: str = ""  # of the service that this process is
+
+    def announce(self, address: str) -> None:
+        """Name the URL at which the collection can be used meanwhile."""
+        self.address = address
+        self.sign()
 
     def sign(self) -> None:
         """Leave this process's name, for a person to read."""
-        who = {"pid": os.getpid(), "command": command(), "boot": "" if self.in_doubt else boot()}
+        who = {
+            "pid": os.getpid(),
+            "command": command(),
+            "boot": "" if self.in_doubt else boot(),
+            "address": self.address,
+        }
         with suppress(OSError):  # on a full disk the lock holds without a word about who has it
             self.holder.write_text(json.dumps(who))
 
@@ -85,16 +96,21 @@ def went_down(holder: Path) -> bool:
 
 
 def in_use(name: str, holder: Path) -> CollectionInUseError:
-    """Says who holds the lock, as far as is known."""
+    """Says who holds the lock, as far as is known, and what to do."""
     try:
         who = json.loads(holder.read_text())
         pid, known = who["pid"], f" (process {who['pid']}: {who['command']})"
     except (OSError, ValueError, KeyError, TypeError):
-        pid, known = None, ""
+        who, pid, known = {}, None, ""
     if pid == os.getpid():
         return CollectionInUseError(
             f"{name}: this program has the collection open already;"
             " use that ImageFinder for everything, or close it first"
+        )
+    if address := who.get("address"):
+        return CollectionInUseError(
+            f"{name}: a service has the collection open{known};"
+            f" use it through the service: -c {address}"
         )
     return CollectionInUseError(
         f"{name}: the collection is open in another process{known};"

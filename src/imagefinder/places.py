@@ -27,6 +27,16 @@ class Places:
             return self.bases[int(number)].rstrip("/") + "/" + path
         return uri
 
+    def within(self, uri: str) -> str:
+        """The same for eyes that need not know this machine's folders: a URL, or the path below the
+        base folder; of an image that its source names by an absolute path, the file's name."""
+        if "://" in uri:
+            return uri
+        number, colon, path = uri.partition(":")
+        if colon and number.isdecimal() and int(number) in self.bases:
+            return path
+        return uri.replace(os.sep, "/").rpartition("/")[2]
+
 
 def base_of(root: str) -> str:
     """The folder or URL that a source's images are below: the root, or a table's own folder."""

@@ -83,3 +83,14 @@ def parse_part(text: str) -> Part:
     if not rest:
         raise UsageError(f"{text}: the {kind} is missing after the colon")
     return IdPart(rest) if kind == "id" else TextPart(rest)
+
+
+def parse_box(text: str) -> Box:
+    """`x,y,width,height` as fractions (0 to 1) of the upright image. Raises UsageError."""
+    try:
+        x, y, width, height = map(float, text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"box {text[:40]}: it must be x,y,width,height as fractions (0 to 1) of the image"
+        ) from None
+    return Box(x, y, width, height)

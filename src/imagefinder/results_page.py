@@ -87,16 +87,21 @@ $figures
 def write_page(queries: Sequence[str], hits: Sequence[Hit]) -> Path:
     """The page in a temporary file, which stays for the browser to read."""
     fetcher = Fetcher()
-    page = PAGE.substitute(
-        title=title(queries, len(hits)),
-        queries="\n".join(query_picture(fetcher, query) for query in queries),
-        figures="\n".join(figure(fetcher, hit) for hit in hits),
+    page = render(
+        title(queries, len(hits)),
+        [query_picture(fetcher, query) for query in queries],
+        [figure(fetcher, hit) for hit in hits],
     )
     with tempfile.NamedTemporaryFile(
         "w", prefix="imagefinder-", suffix=".html", delete=False, encoding="utf-8"
     ) as file:
         file.write(page)
     return Path(file.name)
+
+
+def render(title: str, queries: Sequence[str], figures: Sequence[str]) -> str:
+    """The page around what is HTML already."""
+    return PAGE.substitute(title=title, queries="\n".join(queries), figures="\n".join(figures))
 
 
 def title(queries: Sequence[str], count: int) -> str:
@@ -131,10 +136,16 @@ def figure(fetcher: Fetcher, hit: Hit) -> str:
     except ImageFinderError as error:
         plate = ""
         picture = f'<p class="missing">{html.escape(str(error))}</p>'
+    return card(hit, picture, address(hit.uri), plate)
+
+
+def card(hit: Hit, picture: str, href: str | None, plate: str = "") -> str:
+    """A hit, its picture being HTML, and where a click on the id leads."""
     return (
         f'<figure><div class="picture"{plate}>{picture}</div>'
         f'<div class="score"><i style="width: {max(hit.score, 0):.1%}"></i></div>'
-        f"<figcaption><b>{hit.score:.3f}</b> {link(hit)}{chips(hit.metadata)}</figcaption></figure>"
+        f"<figcaption><b>{hit.score:.3f}</b> {link(hit, href)}{chips(hit.metadata)}</figcaption>"
+        "</figure>"
     )
 
 
@@ -162,9 +173,9 @@ def data_url(image: Image.Image) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def link(hit: Hit) -> str:
+def link(hit: Hit, href: str | None) -> str:
     """The id, leading to the image itself where it is known."""
-    id, href = html.escape(hit.id), address(hit.uri)
+    id = html.escape(hit.id)
     if href is None:
         return f'<span class="id" title="{id}">{id}</span>'
     return f'<a href="{html.escape(href)}" title="{html.escape(hit.uri)}">{id}</a>'

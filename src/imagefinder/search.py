@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from imagefinder.sources.address import redact
 from imagefinder.types import Box, Decoded, Hit, ModelSpec, Scored
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from imagefinder.query import Picture
 
 MAX_K = 100_000
@@ -40,6 +43,7 @@ class Searcher:
     locate: Callable[[str], str]  # a stored uri -> where the image is now
     spec: ModelSpec | None  # None for a space whose embeddings were imported
     limits: DecodeLimits
+    decoding: AbstractContextManager[object]  # held while a picture is decoded
 
     def search(
         self,
@@ -89,36 +93,40 @@ class Searcher:
 
     def _embed_image(self, part: ImagePart) -> Embedding:
         embedder = self.embedder()
-        decoded = self._decode(part.image, None if part.box else embedder.spec.decode_size)
-        pixels = cut(decoded.pixels, part.box) if part.box else decoded.pixels
-        tensor = embedder.preprocess(pixels)
+        picture = self._fetched(part.image)
+        with self.decoding:
+            decoded = self._decode(picture, None if part.box else embedder.spec.decode_size)
+            pixels = cut(decoded.pixels, part.box) if part.box else decoded.pixels
+            tensor = embedder.preprocess(pixels)
         row: Embedding = embedder.embed(tensor[None])[0]
         if not np.isfinite(row).all() or not row.any():
             raise ImageError("query: the model gives no embedding of this image")
         return row
 
-    def _decode(self, image: "Picture", at_least: int | None) -> Decoded:
-        if isinstance(image, (str, Path)):
-            return self._decode_file(str(image), at_least)
-        if isinstance(image, (bytes, bytearray, memoryview)):
-            try:
-                return decode(bytes(image), at_least=at_least, limits=self.limits)
-            except ImageError as error:
-                raise ImageError(f"query: {error}") from error
-        if isinstance(image, np.ndarray):
-            return from_array(image)
-        return from_image(image)
-
-    def _decode_file(self, where: str, at_least: int | None) -> Decoded:
+    def _fetched(self, image: "Picture") -> "Picture | Fetched":
+        """The picture with its bytes at hand."""
+        if not isinstance(image, (str, Path)):
+            return image
+        where = str(image)
         try:
-            data = self.read(where)
+            return Fetched(where, self.read(where))
         except FetchError as error:
             hint = f"; the image of the collection is id:{where}" if self.store.get([where]) else ""
             raise FetchError(f"{redact(where)}: {error}{hint}") from error
+
+    def _decode(self, picture: "Picture | Fetched", at_least: int | None) -> Decoded:
+        if isinstance(picture, np.ndarray):
+            return from_array(picture)
+        if isinstance(picture, Fetched):
+            name, data = redact(picture.where), picture.data
+        elif isinstance(picture, (bytes, bytearray, memoryview)):
+            name, data = "query", bytes(picture)
+        else:
+            return from_image(cast("Image", picture))
         try:
             return decode(data, at_least=at_least, limits=self.limits)
         except ImageError as error:
-            raise ImageError(f"{redact(where)}: {error}") from error
+            raise ImageError(f"{name}: {error}") from error
 
     def _hit(self, scored: Scored) -> Hit:
         record = scored.record
@@ -129,6 +137,14 @@ class Searcher:
             metadata=record.metadata,
             confidence=confidence(scored.score, self.spec),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The bytes of a path or URL."""
+
+    where: str
+    data: bytes
 
 
 def confidence(score: float, spec: ModelSpec | None) -> float | None:

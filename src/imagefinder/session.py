@@ -1,5 +1,6 @@
 """What an ImageFinder holds: its collection and its model, each opened on first use."""
 
+from collections.abc import Callable
 from threading import RLock
 
 from imagefinder.collection import Collection
@@ -7,7 +8,6 @@ from imagefinder.errors import CollectionError, ModelError
 from imagefinder.home import Place
 from imagefinder.models import CATALOG, DEFAULT_MODEL, load_embedder
 from imagefinder.optimizer import Optimizer
-from imagefinder.places import Places
 from imagefinder.protocols import Embedder
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.types import ModelSpec
@@ -21,8 +21,11 @@ class Session:
         self.optimizer = Optimizer()
         self._model = embedder.spec.name if embedder is not None else model
         self._embedder = embedder
+        self._used: Embedder | None = None  # the model, as `through` makes it
         self._collection: Collection | None = None
         self._closed = False
+        self.through: Callable[[Embedder], Embedder] = lambda embedder: embedder
+        self.full_paths = True
         self._lock = RLock()
 
     def collection(self, *, create: bool = False) -> Collection:
@@ -65,11 +68,14 @@ class Session:
                         " here to embed an image; search with id:ID"
                     )
                 self._embedder = load_embedder(space)
-            return self._embedder
+            if self._used is None:
+                self._used = self.through(self._embedder)
+            return self._used
 
-    def places(self) -> Places:
-        """Where the images are now."""
-        return self.collection().places()
+    def locate(self, uri: str) -> str:
+        """Where the image of a stored uri is now, as users see it."""
+        places = self.collection().places()
+        return places.locate(uri) if self.full_paths else places.within(uri)
 
     def close(self) -> None:
         """Finish what runs in the background and let other processes in."""

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +17,11 @@ from imagefinder.models import CATALOG
 from imagefinder.places import Places, base_of, joined
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry
-from imagefinder.types import ImageRecord
+from imagefinder.types import ImageRecord, ImportReport
 
 AT_ONCE = 500  # rows written in one step
 
 Row = tuple[ImageRecord, Embedding]
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What an import did. `notes` are sentences for the user."""
-
-    space: str
-    added: int = 0
-    updated: int = 0
-    skipped: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def take_over(

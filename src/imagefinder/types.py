@@ -182,6 +182,42 @@ class IndexReport:
         return {name: getattr(self, name) for name in names}
 
 
+UPLOADS = "upload"  # the source of images that came without one
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An image that is handed over as bytes. `name` is what its file was called; it is the id where
+    no other is given."""
+
+    data: bytes = field(repr=False)
+    name: str
+    id: str | None = None
+    metadata: Metadata = field(default_factory=_no_metadata)
+
+
+@dataclass(slots=True)
+class AddReport:
+    """What became of uploads: their ids, and the skipped ones with the reason. `uri` of a skipped
+    upload is its name."""
+
+    added: list[str] = field(default_factory=list)
+    updated: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did. `notes` are sentences for the user."""
+
+    space: str
+    added: int = 0
+    updated: int = 0
+    skipped: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """The state of a collection. `model` and `dim` are of the space that searches use."""

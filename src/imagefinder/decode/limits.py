@@ -16,6 +16,7 @@ class DecodeLimits:
 
     max_bytes: int = 200_000_000
     max_megapixels: float = 100.0
+    max_side: int | None = None  # pixels
 
     def check_bytes(self, size: int) -> None:
         """Raises ImageError."""
@@ -26,6 +27,8 @@ class DecodeLimits:
 
     def check_pixels(self, width: int, height: int) -> None:
         """Raises ImageError."""
+        if self.max_side is not None and max(width, height) > self.max_side:
+            raise ImageError(f"{width} x {height} pixels, the limit of a side is {self.max_side}")
         megapixels = width * height / 1e6
         if megapixels > self.max_megapixels:
             raise ImageError(

@@ -6,9 +6,11 @@ commit    store first, then ledger, in one order that makes a crash harmless
 run       the three together over one source
 prune     what the source no longer holds
 overlap   folders within folders
+uploads   the same for images that are handed over as bytes
 """
 
 from imagefinder.ingest.overlap import holder
 from imagefinder.ingest.run import IndexOptions, index_source, no_one
+from imagefinder.ingest.uploads import Adder
 
-__all__ = ["IndexOptions", "holder", "index_source", "no_one"]
+__all__ = ["Adder", "IndexOptions", "holder", "index_source", "no_one"]

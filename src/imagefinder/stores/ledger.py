@@ -15,6 +15,7 @@ from typing import Any
 
 from imagefinder.ahead import chunks
 from imagefinder.errors import CollectionDamagedError, CollectionError, StoreError, UsageError
+from imagefinder.stores.media import FOLDER
 from imagefinder.types import is_text
 
 SCHEMA = """
@@ -66,6 +67,7 @@ ORDER BY i.id LIMIT ?
 BELOW = """
 SELECT * FROM images WHERE source = ? AND (path, id) > (?, ?) AND path < ? ORDER BY path, id LIMIT ?
 """
+ONE_AT = "SELECT 1 FROM images WHERE source = ? AND path = ? LIMIT 1"
 AT_ONCE = 500  # rows read, or ids asked for, in one statement
 
 
@@ -173,6 +175,11 @@ class Ledger:
         """Indexed images of the same bytes; a few are as good as all."""
         rows = self._all("SELECT * FROM images WHERE sha256 = ? ORDER BY id LIMIT 20", (sha256,))
         return [ImageEntry(*row) for row in rows]
+
+    def has_upload(self, path: str) -> bool:
+        """Whether an image is left whose bytes the collection keeps at this path."""
+        numbers = [number for number, (_, base) in self._sources.items() if base == FOLDER]
+        return any(self._all(ONE_AT, (number, path)) for number in numbers)
 
     def below(self, source: int, folder: str = "") -> Iterator[list[ImageEntry]]:
         """The images of a source, or of a folder of it, some at once in the order of paths."""
