@@ -1,0 +1,1 @@
+"""The HTTP service: one collection behind FastAPI."""

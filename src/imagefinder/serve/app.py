@@ -1,0 +1,69 @@
+"""create_app: the service as an ASGI application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
+
+from imagefinder._version import __version__
+from imagefinder.errors import UsageError
+from imagefinder.finder import ImageFinder
+from imagefinder.local import LocalFinder
+from imagefinder.serve import problems
+from imagefinder.serve.measured import Measured
+from imagefinder.serve.options import ServeOptions
+from imagefinder.serve.probe import Probe
+from imagefinder.serve.protect.stack import protected
+from imagefinder.serve.routes import images, search, state
+from imagefinder.serve.service import Service
+
+DESCRIPTION = """Find the images of a collection that look most like a given one.
+
+Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457), except on the reference
+routes, which answer in the forms of the services that they stand in for."""
+
+
+def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> FastAPI:
+    """The service of one collection, which it closes at the end.
+
+    Raises UsageError for what is not a collection of this machine, CollectionNotFoundError.
+    """
+    if not isinstance(finder, LocalFinder):
+        raise UsageError("only a collection of this machine can be served")
+    options = options or ServeOptions()
+    finder.status()  # reading never creates: what is missing is told before anything starts
+    service = Service(finder, options)
+    probe = Probe(service)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await probe.start()
+        yield
+        await probe.stop()
+        service.close()
+
+    app = FastAPIOffline(
+        title="ImageFinder",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    problems.install(app)
+    for router in (
+        search.routes(service),
+        images.routes(service),
+        state.routes(service),
+        state.watching(service, probe),
+    ):
+        app.include_router(router)
+
+    @app.get("/", include_in_schema=False)
+    async def start() -> RedirectResponse:
+        return RedirectResponse("docs")
+
+    app.add_middleware(protected, options=options)
+    app.add_middleware(Measured, metrics=service.metrics)
+    return app

@@ -1,0 +1,256 @@
+"""Images of several requests, embedded together by supervised threads.
+
+A thread takes whatever waits, shared out so that the others have work too. It waits for more only
+while other requests are on their way here, and never longer than `max_wait`: a lone request goes
+through at once. On a CPU the gain is small, on an accelerator it is the whole point.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Condition, Thread
+from time import monotonic, perf_counter
+
+import numpy as np
+
+from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
+from imagefinder.errors import ModelError
+from imagefinder.protocols import Embedder
+from imagefinder.serve.jobs import ClientGoneError, Job, current_job
+from imagefinder.types import ModelSpec
+
+log = logging.getLogger("imagefinder.serve")
+
+MAX_BATCH = 32  # images; 0.6 MB each
+MAX_WAIT = 0.002  # seconds; an embedding takes about 5 ms
+STUCK_AFTER = 30.0  # seconds; a batch takes under one
+
+
+@dataclass(slots=True)
+class Waiting:
+    """One image that waits for its embedding."""
+
+    tensor: Tensor
+    job: Job | None
+    done: "Future[Embedding]" = field(default_factory=Future)
+    since: float = field(default_factory=perf_counter)
+
+
+@dataclass(slots=True)
+class Worker:
+    """A thread and what it works on. When `abandoned`, another has taken its place."""
+
+    batch: Sequence[Waiting] = ()
+    since: float = 0.0  # time.monotonic() when the batch began
+    abandoned: bool = False
+
+
+class Batcher:
+    """An `Embedder` around another one. `on_batch` is told the size of each batch."""
+
+    def __init__(
+        self,
+        model: Embedder,
+        *,
+        threads: int | None = None,
+        max_batch: int = MAX_BATCH,
+        max_wait: float = MAX_WAIT,
+        timeout: float = STUCK_AFTER,
+        on_batch: Callable[[int], None] = lambda size: None,
+    ) -> None:
+        self._model, self._max_batch, self._max_wait = model, max_batch, max_wait
+        self._timeout, self._on_batch = timeout, on_batch
+        self._queue: deque[Waiting] = deque()
+        self._changed = Condition()
+        self._coming = 0
+        self._closed = False
+        self.restarts = 0
+        self._workers: list[Worker] = []
+        for _ in range(threads or os.cpu_count() or 1):
+            self._start()
+
+    # the embedder
+
+    @property
+    def spec(self) -> ModelSpec:
+        return self._model.spec
+
+    def preprocess(self, image: Pixels) -> Tensor:
+        """As the model does."""
+        return self._model.preprocess(image)
+
+    def embed(self, tensors: Tensors) -> Embeddings:
+        """As the model does, together with what other threads ask for; waits for the result.
+
+        Raises ModelError, also when there is none after `timeout` seconds, and ClientGoneError."""
+        job = current_job()
+        if job is not None:
+            job.enter("queue")
+        waiting = [Waiting(tensor, job) for tensor in tensors]
+        with self._changed:
+            self._arrived(job)
+            if self._closed:
+                raise ModelError("the service is shutting down")
+            self._queue.extend(waiting)
+            self._changed.notify_all()
+        deadline = monotonic() + self._timeout
+        try:
+            rows = [item.done.result(max(deadline - monotonic(), 0)) for item in waiting]
+        except FutureTimeout:
+            for item in waiting:
+                item.done.cancel()
+            raise ModelError(f"no embedding after {self._timeout:g} s") from None
+        if job is not None:
+            job.enter("search")
+        return np.stack(rows)
+
+    # what the service tells and asks
+
+    def expect(self, job: Job) -> None:
+        """The job is on its way to `embed`, until it gets there, or `unexpect`."""
+        with self._changed:
+            job.expected = True
+            self._coming += 1
+
+    def unexpect(self, job: Job) -> None:
+        """The job will not come, or has come already."""
+        with self._changed:
+            self._arrived(job)
+            self._changed.notify_all()
+
+    def _arrived(self, job: Job | None) -> None:
+        if job is not None and job.expected:
+            job.expected = False
+            self._coming -= 1
+
+    @property
+    def depth(self) -> int:
+        """How many images wait."""
+        return len(self._queue)
+
+    def check(self) -> bool:
+        """Put new threads in the place of those that hang; whether all were well."""
+        with self._changed:
+            hung = [
+                worker
+                for worker in self._workers
+                if worker.batch and monotonic() - worker.since > self._timeout
+            ]
+            for worker in hung:
+                worker.abandoned = True
+                self._replace(worker)
+        for worker in hung:
+            log.error("an embedding thread hangs; another takes its place")
+            for item in worker.batch:
+                fail(item, ModelError(f"no embedding after {self._timeout:g} s"))
+        return not hung
+
+    def close(self) -> None:
+        """Embed what waits; nothing new comes in."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # the threads
+
+    def _start(self) -> None:
+        worker = Worker()
+        self._workers.append(worker)
+        # a daemon: one that hangs inside a runtime must not keep the process from ending
+        Thread(target=self._run, args=(worker,), name="embed", daemon=True).start()
+
+    def _replace(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        self.restarts += 1
+        if not self._closed:
+            self._start()
+
+    def _run(self, worker: Worker) -> None:
+        try:
+            while not worker.abandoned and (batch := self._take()):
+                worker.since, worker.batch = monotonic(), batch
+                self._work(batch)
+                worker.batch = ()
+        except BaseException as error:
+            log.exception("an embedding thread ended; another takes its place")
+            for item in worker.batch:
+                fail(item, ModelError(f"the model failed: {type(error).__name__}"))
+            with self._changed:
+                if not worker.abandoned:
+                    self._replace(worker)
+
+    def _take(self) -> list[Waiting]:
+        """This thread's share of what waits; empty once closed and all is done."""
+        with self._changed:
+            while not (share := self._share()):
+                if self._closed:
+                    return []
+                self._changed.wait()
+                self._gather()
+            return [self._queue.popleft() for _ in range(share)]
+
+    def _share(self) -> int:
+        """So many that the other threads get as many."""
+        return min(-(-len(self._queue) // max(len(self._workers), 1)), self._max_batch)
+
+    def _gather(self) -> None:
+        """Wait for others that are on their way, a little."""
+        until = monotonic() + self._max_wait
+        while self._coming > 0 and 0 < len(self._queue) < self._max_batch and not self._closed:
+            left = until - monotonic()
+            if left <= 0:
+                return
+            self._changed.wait(left)
+
+    def _work(self, batch: Sequence[Waiting]) -> None:
+        wanted = [item for item in batch if begins(item)]
+        if not wanted:
+            return
+        self._on_batch(len(wanted))
+        try:
+            rows = self._model.embed(np.stack([item.tensor for item in wanted]))
+            for item, row in zip(wanted, rows, strict=True):
+                finish(item, row)
+        except Exception as error:  # noqa: BLE001 - a runtime's own: find the image it is about
+            if len(wanted) == 1:
+                fail(wanted[0], error)
+                return
+            for item in wanted:
+                self._work_alone(item)
+
+    def _work_alone(self, item: Waiting) -> None:
+        try:
+            finish(item, self._model.embed(item.tensor[None])[0])
+        except Exception as error:  # noqa: BLE001 - the same
+            fail(item, error)
+
+
+def begins(item: Waiting) -> bool:
+    """Whether anyone still wants it; its time in the queue ends here."""
+    if item.job is not None and item.job.gone.is_set():
+        fail(item, ClientGoneError())
+    if item.done.done() or not item.done.set_running_or_notify_cancel():
+        return False
+    if item.job is not None and item.job.stage == "queue":
+        item.job.finish()
+        item.job.stage = "embed"
+    return True
+
+
+def finish(item: Waiting, row: Embedding) -> None:
+    """The embedding is there; too late where the thread hung meanwhile."""
+    with suppress(InvalidStateError):
+        item.done.set_result(row)
+
+
+def fail(item: Waiting, error: Exception) -> None:
+    """This image alone has none."""
+    if not isinstance(error, (ModelError, ClientGoneError)):
+        error = ModelError(f"the model failed: {error}")
+    with suppress(InvalidStateError):
+        item.done.set_exception(error)

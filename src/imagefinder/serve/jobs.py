@@ -1,0 +1,57 @@
+"""The work of one request, off the event loop: where it stands, and whether anyone still waits."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from threading import Event
+from time import perf_counter
+
+
+class ClientGoneError(Exception):
+    """Nobody waits for the answer any more."""
+
+
+@dataclass(slots=True)
+class Job:
+    """`seconds` by stage: wait (for a thread), decode, queue, embed, search; the last one runs
+    until the end."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    gone: Event = field(default_factory=Event)
+    expected: bool = False  # by the batcher
+    stage: str = "wait"
+    since: float = field(default_factory=perf_counter)
+
+    def enter(self, stage: str) -> None:
+        """The next stage begins. Raises ClientGoneError."""
+        self.finish()
+        self.stage = stage
+        if self.gone.is_set():
+            raise ClientGoneError
+
+    def finish(self) -> None:
+        """Book the time of the stage that ends here."""
+        now = perf_counter()
+        self.seconds[self.stage] = self.seconds.get(self.stage, 0.0) + now - self.since
+        self.since = now
+
+
+_current: ContextVar[Job | None] = ContextVar("job", default=None)
+
+
+def current_job() -> Job | None:
+    """The job that this thread works on."""
+    return _current.get()
+
+
+@contextmanager
+def working_on(job: Job) -> Iterator[None]:
+    """This thread works on the job meanwhile."""
+    token = _current.set(job)
+    job.enter("decode")
+    try:
+        yield
+    finally:
+        job.finish()
+        _current.reset(token)

@@ -1,0 +1,98 @@
+"""The collection's images for clients: small and upright in the format they like best, or as is."""
+
+import os
+from collections.abc import Callable
+from io import BytesIO
+from threading import BoundedSemaphore, Lock
+
+from cachetools import LRUCache
+from fastapi import HTTPException, Request, Response
+from PIL import Image
+
+from imagefinder.decode import DecodeLimits, decode
+from imagefinder.local import LocalFinder
+from imagefinder.serve.options import ServeOptions
+
+CACHED = "private, max-age=3600"  # an id's image may change
+CACHE_BYTES = 64_000_000  # some 5,000 thumbnails of 256 pixels
+FORMATS = {"image/avif": "AVIF", "image/webp": "WEBP", "image/jpeg": "JPEG"}
+QUALITY = {"AVIF": {"quality": 60, "speed": 8}, "WEBP": {"quality": 80}, "JPEG": {"quality": 85}}
+
+
+def best_format(accept: str) -> str:
+    """AVIF and WebP only for clients that name them; JPEG is what everyone reads."""
+    named = {part.partition(";")[0].strip() for part in accept.split(",") if part[-3:] != "q=0"}
+    return next((kind for kind in ("image/avif", "image/webp") if kind in named), "image/jpeg")
+
+
+class Pictures:
+    """The answers with pictures in them."""
+
+    def __init__(self, finder: LocalFinder, options: ServeOptions) -> None:
+        self._finder, self._options = finder, options
+        self._thumbnails = Thumbnails(finder.limits)
+
+    def thumbnail(self, request: Request, id: str, size: int) -> Response:
+        """No side longer than `size` pixels. Raises ImageNotFoundError, ImageError."""
+        record = self._finder.get(id)
+        kind = best_format(request.headers.get("accept", ""))
+        headers = {
+            "ETag": f'"{record.sha256[:24]}-{size}-{kind.rpartition("/")[2]}"',
+            "Vary": "Accept",
+            "Cache-Control": CACHED,
+        }
+        if has(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        made = self._thumbnails.get(record.sha256, size, kind, lambda: self._finder.read(id))
+        return Response(made, media_type=kind, headers=headers)
+
+    def content(self, request: Request, id: str) -> Response:
+        """The file. Raises ImageNotFoundError, FetchError."""
+        if not self._options.serve_content:
+            raise HTTPException(403, "this service does not hand out original images")
+        record = self._finder.get(id)
+        headers = {"ETag": f'"{record.sha256[:24]}"', "Cache-Control": CACHED}
+        if has(request, headers["ETag"]):
+            return Response(status_code=304, headers=headers)
+        data = self._finder.read(id)
+        return Response(data, media_type=f"image/{record.format or '*'}", headers=headers)
+
+
+def has(request: Request, tag: str) -> bool:
+    """Whether the client has this version already."""
+    known = request.headers.get("if-none-match", "")
+    return known.strip() == "*" or tag in (
+        part.strip().removeprefix("W/") for part in known.split(",")
+    )
+
+
+class Thumbnails:
+    """Makes them, one a core at a time, and keeps the last ones in memory."""
+
+    def __init__(self, limits: DecodeLimits) -> None:
+        self._limits = limits
+        self._cache: LRUCache[tuple[str, int, str], bytes] = LRUCache(CACHE_BYTES, getsizeof=len)
+        self._lock = Lock()
+        self._decoding = BoundedSemaphore(os.cpu_count() or 1)
+
+    def get(self, sha256: str, size: int, kind: str, read: Callable[[], bytes]) -> bytes:
+        """No side longer than `size` pixels, encoded as the media type `kind`.
+
+        Raises ImageError, FetchError."""
+        key = (sha256, size, kind)
+        with self._lock:
+            if (found := self._cache.get(key)) is not None:
+                return found
+        made = self._make(read(), size, FORMATS[kind])
+        with self._lock:
+            if len(made) <= self._cache.maxsize:
+                self._cache[key] = made
+        return made
+
+    def _make(self, data: bytes, size: int, format: str) -> bytes:
+        with self._decoding:
+            image = Image.fromarray(decode(data, at_least=size, limits=self._limits).pixels)
+            image.thumbnail((size, size))
+            buffer = BytesIO()
+            image.save(buffer, format, **QUALITY[format])
+        return buffer.getvalue()

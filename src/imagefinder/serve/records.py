@@ -1,0 +1,41 @@
+"""From the library's values to those of the wire."""
+
+from dataclasses import fields
+from urllib.parse import quote
+
+from fastapi import Request
+
+from imagefinder.arrays import Embedding
+from imagefinder.serve.wire import WireHit, WireRecord, plain
+from imagefinder.types import Hit, ImageRecord
+
+
+def wire_hit(request: Request, hit: Hit) -> WireHit:
+    """A hit with a link to its thumbnail."""
+    return WireHit(
+        id=hit.id,
+        score=hit.score,
+        uri=hit.uri,
+        metadata=plain(hit.metadata),
+        confidence=hit.confidence,
+        thumbnail=image_path(request, hit.id, "thumbnail"),
+    )
+
+
+def wire_record(
+    request: Request, record: ImageRecord, embedding: Embedding | None = None
+) -> WireRecord:
+    """A record with a link to its thumbnail."""
+    facts = {field.name: getattr(record, field.name) for field in fields(record)}
+    facts["metadata"] = plain(record.metadata)
+    return WireRecord(
+        **facts,
+        thumbnail=image_path(request, record.id, "thumbnail"),
+        embedding=None if embedding is None else embedding.tolist(),
+    )
+
+
+def image_path(request: Request, id: str, what: str = "") -> str:
+    """Where something of an image is, also behind a proxy that serves below a prefix."""
+    prefix = request.scope.get("root_path", "").rstrip("/")
+    return f"{prefix}/v1/images/{quote(id)}" + (f"/{what}" if what else "")

@@ -1,0 +1,107 @@
+"""POST /v1/search, POST /v1/embed"""
+
+from functools import partial
+from time import perf_counter
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+
+from imagefinder.query import Query
+from imagefinder.serve.forms import query_of, read_files
+from imagefinder.serve.hits_page import hits_page, wants_page
+from imagefinder.serve.problems import ERRORS
+from imagefinder.serve.records import wire_hit
+from imagefinder.serve.service import Service
+from imagefinder.serve.wire import EmbedAnswer, SearchAnswer
+
+Files = Annotated[list[UploadFile], File(description="An encoded image; several: their mean.")]
+Urls = Annotated[list[str], Form(description="The http(s) address of an image.")]
+Ids = Annotated[list[str], Form(description="The id of an image of the collection.")]
+Texts = Annotated[list[str], Form(description="Words, for models with a text side.")]
+
+
+def routes(service: Service) -> APIRouter:
+    """Searching, and embedding without searching."""
+    router = APIRouter(prefix="/v1", tags=["search"], responses=ERRORS)
+    finder, options = service.finder, service.options
+
+    @router.post(
+        "/search",
+        response_model=SearchAnswer,
+        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+    )
+    async def search(
+        request: Request,
+        image: Files = [],
+        url: Urls = [],
+        id: Ids = [],
+        text: Texts = [],
+        k: Annotated[int, Form(ge=1, le=options.max_results, description="How many hits.")] = 3,
+        filter: Annotated[
+            str | None,
+            Form(description="Only images for which this holds.", examples=["width >= 800"]),
+        ] = None,
+        box: Annotated[
+            list[str],
+            Form(
+                description="x,y,width,height as fractions (0 to 1) of the upright image, one for"
+                " each image; empty for the whole of it.",
+                examples=[["0.1,0.2,0.5,0.5"]],
+            ),
+        ] = [],
+        weights: Annotated[
+            str | None,
+            Form(
+                description="A number for each part, negative ones search away from it; in the"
+                " order images, urls, ids, texts.",
+                examples=["1,-0.5"],
+            ),
+        ] = None,
+        exact: Annotated[bool, Form(description="Compare with every image.")] = False,
+        space: Annotated[str | None, Form(description="The space to search in.")] = None,
+    ) -> SearchAnswer | Response:
+        """The images that look most like the query, best first.
+
+        The query is any number of images, URLs, ids and texts: the weighted mean of their
+        embeddings is searched for. A browser (`Accept: text/html`) gets a page of pictures."""
+        start = perf_counter()
+        model = service.space(space)
+        files = [data for _, data in await read_files(image)]
+        fetched = [await service.fetch(address) for address in url if address]
+        query = query_of(files + fetched, filled(id), filled(text), box, weights)
+        hits = await service.work(
+            request, partial(finder.search, query, k, filter=filter or None, exact=exact)
+        )
+        if files:
+            service.succeeded()
+        if wants_page(request):
+            return hits_page(request, files + fetched, hits, options.serve_content)
+        return SearchAnswer(
+            model=model,
+            took_ms=round((perf_counter() - start) * 1000, 2),
+            hits=[wire_hit(request, hit) for hit in hits],
+        )
+
+    @router.post("/embed", response_model=EmbedAnswer)
+    async def embed(
+        request: Request,
+        image: Files = [],
+        text: Texts = [],
+        box: Annotated[list[str], Form(description="As for a search.")] = [],
+        space: Annotated[str | None, Form(description="The space whose model embeds.")] = None,
+    ) -> EmbedAnswer:
+        """The embedding of each image, or of each text, in order."""
+        model = service.space(space)
+        files = [data for _, data in await read_files(image)]
+        parts = query_of(files, [], filled(text), box, None).parts
+        rows = await service.work(
+            request, lambda: [finder.embed(Query((part,))).tolist() for part in parts]
+        )
+        return EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows)
+
+    return router
+
+
+def filled(values: list[str]) -> list[str]:
+    """A browser sends the fields that were left empty, too."""
+    return [value for value in values if value]

@@ -1,0 +1,183 @@
+"""What the routes work with: the finder, the pools that its work runs on, and their bounds."""
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+from typing import Any, TypeVar
+
+from fastapi import Request
+
+from imagefinder.errors import UsageError
+from imagefinder.local import LocalFinder
+from imagefinder.protocols import Embedder
+from imagefinder.serve.batcher import Batcher
+from imagefinder.serve.jobs import ClientGoneError, Job, working_on
+from imagefinder.serve.metrics import Metrics
+from imagefinder.serve.options import ServeOptions
+from imagefinder.serve.problems import OverloadedError
+from imagefinder.sources.guard import GuardedFetcher
+
+Result = TypeVar("Result")
+
+# So many requests are worked on at once: some decode, one a core, the others wait for the model,
+# which then has batches to take.
+THREADS_A_CORE = 8
+FETCHES = 16  # URLs fetched at once; they wait for other servers, so they have threads of their own
+RETRY_AFTER = 1.0  # seconds
+
+
+class Service:
+    """One collection, served. `close` it after the last request."""
+
+    def __init__(self, finder: LocalFinder, options: ServeOptions) -> None:
+        self.finder, self.options = finder, options
+        self.name = Path(finder.status().path).name  # the whole path is nobody's business
+        self.metrics = Metrics()
+        self.last_success = float("-inf")  # time.monotonic() of an embedding and a search
+        self._batcher: Batcher | None = None
+        finder.serve(self._batched, full_paths=options.full_paths)
+        threads = THREADS_A_CORE * (os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
+        self._fetches = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
+        self._fetcher = GuardedFetcher(
+            max_bytes=options.fetch_bytes,
+            seconds=options.fetch_seconds,
+            allowed=options.allowed_networks,
+        )
+        self._places = threads + options.max_waiting
+        self._admitted = self._fetching = 0
+        self._counting = Lock()
+        self.metrics.gauge("queue_depth", "Images that wait for the model.", self.queue_depth)
+        self.metrics.gauge("requests_admitted", "Requests worked on.", lambda: self._admitted)
+        self.metrics.gauge("collection_images", "Images of the collection.", lambda: len(finder))
+        self.metrics.gauge("worker_restarts", "Embedding threads replaced.", self.restarts)
+
+    def space(self, name: str | None) -> str:
+        """The space that a client means; only the one that searches use is served.
+
+        Raises UsageError."""
+        space = self.finder.space()
+        meant = self.options.model_aliases.get(name, name) if name else space
+        if meant != space:
+            raise UsageError(f"{name}: there is no such space here; there is: {space}")
+        return space
+
+    # work
+
+    @property
+    def is_full(self) -> bool:
+        """Whether another request would be one too many."""
+        return self._admitted >= self._places
+
+    async def work(self, request: Request, call: Callable[[], Result]) -> Result:
+        """The result of `call`, made on another thread.
+
+        Raises OverloadedError at once when too many wait already, or when it takes too long, and
+        ClientGoneError as soon as the client has hung up: the work then ends at its next stage.
+        """
+        job, running = self._submit(call)
+        answer = asyncio.wrap_future(running)
+        hung_up = asyncio.create_task(disconnected(request))
+        ends: set[asyncio.Future[Any]] = {answer, hung_up}
+        try:
+            await asyncio.wait(
+                ends,
+                timeout=self.options.request_seconds,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if answer.done():
+                return answer.result()
+        finally:
+            if not answer.done():
+                job.gone.set()
+                answer.cancel()  # where it has not begun
+            late = not hung_up.done()
+            hung_up.cancel()
+        if late:
+            raise OverloadedError(RETRY_AFTER)
+        self.metrics.dropped.inc()
+        raise ClientGoneError
+
+    def _submit(self, call: Callable[[], Result]) -> "tuple[Job, Future[Result]]":
+        with self._counting:
+            if self.is_full:
+                self.metrics.rejected.inc()
+                raise OverloadedError(RETRY_AFTER)
+            self._admitted += 1
+        job = Job()
+        if self._batcher is not None:
+            self._batcher.expect(job)
+        running = self._pool.submit(self._run, job, call)
+        running.add_done_callback(partial(self._leave, job))  # also when it never began
+        return job, running
+
+    def _run(self, job: Job, call: Callable[[], Result]) -> Result:
+        with working_on(job):
+            return call()
+
+    def _leave(self, job: Job, running: "Future[Result]") -> None:
+        with self._counting:
+            self._admitted -= 1
+        if self._batcher is not None:
+            self._batcher.unexpect(job)
+        self.metrics.observe(job)
+
+    async def fetch(self, url: str) -> bytes:
+        """The bytes at a URL that a client named. Raises FetchError, UsageError."""
+        if not self.options.fetch_urls:
+            raise UsageError("fetching by URL is switched off here; upload the image")
+        if self._fetching >= FETCHES:
+            self.metrics.rejected.inc()
+            raise OverloadedError(RETRY_AFTER)
+        self._fetching += 1
+        start = monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._fetches, self._fetcher.read, url
+            )
+        finally:
+            self._fetching -= 1
+            self.metrics.stage_seconds.labels("fetch").observe(monotonic() - start)
+
+    # state
+
+    def succeeded(self) -> None:
+        """An embedding and a search have just worked."""
+        self.last_success = monotonic()
+
+    def queue_depth(self) -> int:
+        """Images that wait for the model."""
+        return self._batcher.depth if self._batcher is not None else 0
+
+    def restarts(self) -> int:
+        """Embedding threads that hung or ended."""
+        return self._batcher.restarts if self._batcher is not None else 0
+
+    def check(self) -> None:
+        """Replace what hangs."""
+        if self._batcher is not None and not self._batcher.check():
+            self.last_success = float("-inf")
+
+    def close(self) -> None:
+        """Finish what runs, flush, and let other processes use the collection."""
+        self._fetcher.close()
+        self._fetches.shutdown(cancel_futures=True)
+        self._pool.shutdown()
+        if self._batcher is not None:
+            self._batcher.close()
+        self.finder.close()
+
+    def _batched(self, model: Embedder) -> Embedder:
+        self._batcher = Batcher(model, on_batch=self.metrics.batch_size.observe)
+        return self._batcher
+
+
+async def disconnected(request: Request) -> None:
+    """Returns when the client hangs up; its body has been read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

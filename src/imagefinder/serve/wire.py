@@ -1,0 +1,199 @@
+"""What goes over the wire: the bodies of `/v1`, with an example each."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from imagefinder.types import Metadata, MetadataValue
+
+Score = Annotated[float, Field(description="Cosine similarity, -1 to 1.")]
+WireMetadata = dict[str, JsonValue]
+
+RECORD: dict[str, JsonValue] = {
+    "id": "animals/big-cat-06.png",
+    "uri": "animals/big-cat-06.png",
+    "sha256": "0f343b0931126a20f133d67c2b018a3b5d6d3b0e8f4ea0b0f9f0d1c7f5d7c2a1",
+    "width": 512,
+    "height": 384,
+    "format": "png",
+    "size": 48213,
+    "mtime": 1767225600.0,
+    "date": None,
+    "camera": None,
+    "latitude": None,
+    "longitude": None,
+    "metadata": {"label": "big cat"},
+    "thumbnail": "/v1/images/animals/big-cat-06.png/thumbnail",
+    "embedding": None,
+}
+
+
+def example(value: dict[str, JsonValue]) -> ConfigDict:
+    """A model's configuration with one example."""
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class WireHit(BaseModel):
+    """One result, best first."""
+
+    id: str
+    score: Score
+    uri: str
+    metadata: WireMetadata
+    confidence: float | None = Field(description="Calibrated, 0 to 1; null without calibration.")
+    thumbnail: str = Field(description="Where a small picture of it is.")
+
+
+class SearchAnswer(BaseModel):
+    model_config = example(
+        {
+            "model": "efficientnet-lite0",
+            "took_ms": 11.3,
+            "hits": [
+                {
+                    "id": RECORD["id"],
+                    "score": 0.7703,
+                    "uri": RECORD["uri"],
+                    "metadata": RECORD["metadata"],
+                    "confidence": 0.877,
+                    "thumbnail": RECORD["thumbnail"],
+                }
+            ],
+        }
+    )
+
+    model: str
+    took_ms: float
+    hits: list[WireHit]
+
+
+class WireRecord(BaseModel):
+    model_config = example(RECORD)
+
+    id: str
+    uri: str = Field(description="A URL, or the path below the folder that was indexed.")
+    sha256: str
+    width: int
+    height: int
+    format: str
+    size: int = Field(description="Bytes of the file.")
+    mtime: float | None = Field(description="Seconds since 1970.")
+    date: datetime | None
+    camera: str | None
+    latitude: float | None
+    longitude: float | None
+    metadata: WireMetadata
+    thumbnail: str
+    embedding: list[float] | None = Field(None, description="Of unit length, when asked for.")
+
+
+class ImagesAnswer(BaseModel):
+    model_config = example({"images": [RECORD], "next": RECORD["id"]})
+
+    images: list[WireRecord]
+    next: str | None = Field(description="`after` of the next page; null on the last one.")
+
+
+class WireSkippedUpload(BaseModel):
+    name: str
+    reason: str
+
+
+class AddAnswer(BaseModel):
+    model_config = example(
+        {
+            "added": ["cat.jpg"],
+            "updated": [],
+            "unchanged": [],
+            "skipped": [{"name": "broken.jpg", "reason": "not an image"}],
+        }
+    )
+
+    added: list[str]
+    updated: list[str]
+    unchanged: list[str]
+    skipped: list[WireSkippedUpload]
+
+
+class MetadataChange(BaseModel):
+    """A JSON merge patch (RFC 7396): null takes a value out, what is not named stays."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"metadata": {"label": "tiger", "draft": None}}]},
+    )
+
+    metadata: dict[str, MetadataValue]
+
+
+class EmbedAnswer(BaseModel):
+    model_config = example(
+        {"model": "efficientnet-lite0", "dim": 3, "embeddings": [[0.48, -0.6, 0.64]]}
+    )
+
+    model: str
+    dim: int
+    embeddings: list[list[float]] = Field(description="One row an image, of unit length.")
+
+
+class StatusAnswer(BaseModel):
+    model_config = example(
+        {
+            "collection": "photos",
+            "model": "efficientnet-lite0",
+            "dim": 256,
+            "images": 304,
+            "skipped": 0,
+            "spaces": ["efficientnet-lite0"],
+            "disk_bytes": 1884160,
+            "version": "0.3.0",
+            "read_only": False,
+        }
+    )
+
+    collection: str
+    model: str
+    dim: int
+    images: int
+    skipped: int
+    spaces: list[str]
+    disk_bytes: int
+    version: str
+    read_only: bool
+
+
+class WireModel(BaseModel):
+    name: str
+    dim: int
+    default: bool = Field(description="Whether searches use it when they name none.")
+
+
+class ModelsAnswer(BaseModel):
+    model_config = example(
+        {"models": [{"name": "efficientnet-lite0", "dim": 256, "default": True}]}
+    )
+
+    models: list[WireModel]
+
+
+class WireSkipped(BaseModel):
+    id: str
+    uri: str
+    reason: str
+
+
+class SkippedAnswer(BaseModel):
+    model_config = example(
+        {"skipped": [{"id": "old.jpg", "uri": "old.jpg", "reason": "the file is cut short"}]}
+    )
+
+    skipped: list[WireSkipped]
+
+
+def plain(metadata: Metadata) -> WireMetadata:
+    """Metadata as JSON has it."""
+    return {
+        name: value if isinstance(value, (str, int, float)) or value is None else list(value)
+        for name, value in metadata.items()
+    }
