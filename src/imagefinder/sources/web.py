@@ -165,7 +165,7 @@ class _Gates:
 
 def _checked_redirect(url: httpx.URL) -> httpx.URL:
     if url.scheme not in ("http", "https"):
-        raise FetchError(f"redirected to {url.scheme}://, which is not followed")
+        raise FetchError(f"redirected to {url.scheme[:20]}://, which is not followed")
     return url
 
 
