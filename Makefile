@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 DEMO := src/imagefinder/demo
 DEMO_QUERY ?= $(firstword $(sort $(wildcard $(DEMO)/queries/*.*)))
 DEMO_COLLECTION := .imagefinder/demo
+PORT ?= 8000
+SERVICE ?= http://127.0.0.1:$(PORT)
+IMAGE_PATH ?= $(DEMO_QUERY)
+IMAGE ?= imagefinder
+ENGINE ?= docker
 PYTEST := $(BIN)/python -m pytest
 UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-progress \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
@@ -13,16 +18,22 @@ UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hash
 export PYTHON VENV
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check format lint types layers docs docs-serve bench lock build clean \
-	run-env dev-env all-env
+.PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve bench lock \
+	wheel build run-container clean run-env dev-env all-env
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-run: run-env ## set up, index the demo images once and show what is closest to a query
+run: run-env ## set up, index the demo images once, and serve them at http://127.0.0.1:8000 (PORT=)
 	@$(BIN)/imagefinder index $(DEMO)/images.csv -c ./$(DEMO_COLLECTION)
-	@echo "The images closest to $(DEMO_QUERY):"
-	@$(BIN)/imagefinder search $(DEMO_QUERY) -k 5 -c ./$(DEMO_COLLECTION)
+	@$(BIN)/imagefinder serve -c ./$(DEMO_COLLECTION) --port $(PORT) || { code=$$?; \
+		[ $$code -ne 2 ] || echo "with make: make run PORT=$$(($(PORT) + 1))" >&2; exit $$code; }
+
+request: run-env ## search with a picture at what `make run` started (IMAGE_PATH=, PORT=)
+	@$(BIN)/imagefinder search $(IMAGE_PATH) -k 5 -c $(SERVICE)
+
+stop: run-env ## stop what `make run` or `make run-container` started
+	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)
 
 test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
 	@$(PYTEST) -m "not torch and not emulated and not slow" $(ARGS)
@@ -30,7 +41,7 @@ test: dev-env ## run the tests that need only Python packages (ARGS='-k name' fo
 test-all: all-env ## run every test, installing what they need
 	@$(PYTEST) $(ARGS)
 
-check: format lint types layers docs ## check format, lint, types, layers, docs, locks and layout
+check: format lint types layers containers docs ## check format, lint, types, layers, docs, locks and layout
 	@$(PYTEST) -q tests/test_project.py tests/test_locks.py
 
 format: dev-env
@@ -45,6 +56,9 @@ types: dev-env
 layers: dev-env
 	@$(BIN)/lint-imports --no-logo
 
+containers: dev-env
+	@$(BIN)/hadolint Dockerfile
+
 docs: dev-env ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
@@ -54,9 +68,16 @@ docs-serve: dev-env ## serve the documentation while you write it
 bench: dev-env ## run the benchmarks and compare with the last results
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-build: dev-env ## build the wheel and the source archive into dist/
+wheel: dev-env ## build the wheel and the source archive into dist/
 	@rm -rf dist
 	@$(BIN)/hatchling build
+
+build: ## build the container image (ENGINE=podman)
+	@$(ENGINE) build --tag $(IMAGE) .
+
+run-container: ## run the container image at http://127.0.0.1:8000 (PORT=); make stop ends it
+	@$(ENGINE) run --detach --rm --name $(IMAGE) --read-only --tmpfs /tmp --publish 127.0.0.1:$(PORT):8000 $(IMAGE)
+	@echo "ImageFinder runs at $(SERVICE); make request, make stop"
 
 lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
 	$(UV) pyproject.toml -o requirements/base.txt

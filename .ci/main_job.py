@@ -3,10 +3,14 @@
 import csv
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 COMMAND = Path(sys.executable).with_name("imagefinder")
 LABELS = {"tiger.jpg": "big cat", "guitar.png": "string instrument", "flower.jpg": "flower"}
@@ -40,6 +44,43 @@ def main() -> None:
     print(
         f"the installed wheel indexed {len(labels)} images and found {len(LABELS)} queries' classes"
     )
+    with service() as address:
+        for query, label in LABELS.items():
+            hits = searched(address, (demo / "queries" / query).read_bytes())
+            assert labels[hits[0]["id"]] == label, hits
+        shown = imagefinder("search", str(demo / "queries" / query), "-c", address, "--json")
+        assert [hit["id"] for hit in json.loads(shown)["hits"]] == [hit["id"] for hit in hits]
+    status = json.loads(imagefinder("status", "-c", "./demo", "--json"))
+    assert status["images"] == len(labels), status
+    print("and served them")
+
+
+@contextmanager
+def service() -> Iterator[str]:
+    """The demo collection, served; a signal ends it in order."""
+    command = [COMMAND, "serve", "-c", "./demo", "--port", "0", "--log", "json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        line = next(line for line in process.stderr if "address" in json.loads(line))
+        yield json.loads(line)["address"]
+        process.send_signal(signal.SIGTERM)
+        rest = process.communicate(timeout=60)[1]
+        assert process.returncode == 0, rest
+    finally:
+        process.kill()
+
+
+def searched(address: str, image: bytes) -> list[dict[str, str]]:
+    """The hits of POST /v1/search."""
+    head = b'--B\r\nContent-Disposition: form-data; name="image"; filename="query"\r\n\r\n'
+    request = Request(
+        f"{address}/v1/search",
+        data=head + image + b"\r\n--B--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=B"},
+    )
+    with urlopen(request, timeout=30) as answer:
+        return json.load(answer)["hits"]
 
 
 def imagefinder(*arguments: str) -> str:

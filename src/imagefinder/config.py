@@ -1,7 +1,7 @@
 """What the environment sets, read once and seen by the command line (and the service) alone."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from imagefinder.home import DEFAULT_COLLECTION
 
@@ -11,8 +11,12 @@ class Settings:
     """Defaults of the options that a user would not want to repeat."""
 
     collection: str = DEFAULT_COLLECTION  # IMAGEFINDER_COLLECTION
+    api_key: str | None = field(default=None, repr=False)  # IMAGEFINDER_API_KEY: of a service
 
 
 def read_settings() -> Settings:
     """The settings of this environment."""
-    return Settings(collection=os.environ.get("IMAGEFINDER_COLLECTION") or DEFAULT_COLLECTION)
+    return Settings(
+        collection=os.environ.get("IMAGEFINDER_COLLECTION") or DEFAULT_COLLECTION,
+        api_key=os.environ.get("IMAGEFINDER_API_KEY") or None,
+    )

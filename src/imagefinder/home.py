@@ -43,8 +43,7 @@ def place_of(where: str | Path) -> Place:
     """
     text = os.fspath(where)
     if "://" in text:
-        kind = text.partition("://")[0]
-        raise UsageError(f"{kind}:// collections are not supported by this version")
+        raise not_here(text)
     if is_directory(text) or isinstance(where, Path):
         place = Place(text, Path(text).expanduser().absolute())
     elif NAME.fullmatch(text):
@@ -59,6 +58,19 @@ def place_of(where: str | Path) -> Place:
             " check the permissions, or name another place"
         ) from error
     return place
+
+
+def not_here(address: str) -> UsageError:
+    """For what needs a collection of this machine."""
+    from imagefinder.sources.address import is_http, redact
+
+    if is_http(address):
+        return UsageError(
+            f"{redact(address)}: this works on the service's machine only;"
+            " stop the service and run it there"
+        )
+    kind = address.partition("://")[0]
+    return UsageError(f"{kind}:// collections are not supported by this version")
 
 
 def is_directory(text: str) -> bool:

@@ -19,7 +19,7 @@ from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import folder_bytes, place_of
 from imagefinder.ingest import Adder, IndexOptions, holder, index_source, no_one
 from imagefinder.models import model_spec
-from imagefinder.places import joined
+from imagefinder.places import stored
 from imagefinder.protocols import Embedder, Source
 from imagefinder.query import as_query
 from imagefinder.relocate import relocate
@@ -134,7 +134,7 @@ class LocalFinder(ImageFinder):
         return report
 
     def add(self, uploads: Sequence[Upload], *, source: str = UPLOADS) -> AddReport:
-        collection = self._session.collection()
+        collection = self._session.collection(create=True)
         embedder = self._session.embedder()
         store = collection.store_for(embedder.spec)
         report = Adder(collection, store, embedder, source, self._limits)(uploads)
@@ -247,11 +247,9 @@ class LocalFinder(ImageFinder):
         return self._session.store().embeddings(ids)
 
     def skipped(self) -> list[Skipped]:
-        collection = self._session.collection()
-        bases = collection.places().bases
         return [
-            Skipped(entry.id, joined(bases[entry.source], entry.path), entry.reason)
-            for entry in collection.ledger.skipped()
+            Skipped(entry.id, self._session.locate(stored(entry.path, entry.source)), entry.reason)
+            for entry in self._session.collection().ledger.skipped()
         ]
 
     # upkeep
@@ -259,12 +257,12 @@ class LocalFinder(ImageFinder):
     def update_metadata(self, id: str, changes: Metadata) -> ImageRecord:
         collection = self._session.collection()
         with collection.writing:
-            record = self._record(id)
-            merged = {**record.metadata, **changes}
-            metadata = {name: value for name, value in merged.items() if value is not None}
-            for space in collection.spaces():
-                collection.store(space).update([replace(record, metadata=metadata)])
-        return self._shown(replace(record, metadata=metadata))
+            self._record(id)
+            # what else the spaces know of an image need not be the same
+            for store in map(collection.store, collection.spaces()):
+                found = store.get([id]).values()
+                store.update([changed(record, changes) for record in found])
+            return self.get(id)
 
     def remove(self, ids: Sequence[str]) -> int:
         collection = self._session.collection()
@@ -330,6 +328,11 @@ class LocalFinder(ImageFinder):
         """The space that searches use."""
         return self._session.space()
 
+    def contents(self, ids: Sequence[str]) -> Mapping[str, str]:
+        """The SHA-256 of the bytes of those images that exist."""
+        entries = self._session.collection().ledger.images(ids)
+        return {id: entry.sha256 for id, entry in entries.items()}
+
     @property
     def limits(self) -> DecodeLimits:
         """How large an image may be."""
@@ -369,6 +372,12 @@ class LocalFinder(ImageFinder):
         if expression is None:
             return None
         return replace(parse_filter(expression), locate=self._session.locate)
+
+
+def changed(record: ImageRecord, changes: Metadata) -> ImageRecord:
+    """The record with these values in its metadata, without those that are None."""
+    merged = {**record.metadata, **changes}
+    return replace(record, metadata={k: value for k, value in merged.items() if value is not None})
 
 
 def check_whole(sources: Iterable[Source], prune: bool | str) -> None:

@@ -50,6 +50,11 @@ def below(folder: str, place: str) -> str | None:
     return place[len(start) :] if place.startswith(start) else None
 
 
+def stored(path: str, source: int) -> str:
+    """The uri to store for an image at such a path of its source."""
+    return path if "://" in path or os.path.isabs(path) else f"{source}:{path}"
+
+
 def joined(base: str, path: str) -> str:
     """Where a source's image is: a path below the base, or what is absolute already."""
     return path if "://" in path or os.path.isabs(path) else f"{base.rstrip('/')}/{path}"

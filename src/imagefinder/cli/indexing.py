@@ -1,16 +1,17 @@
 """imagefinder index"""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imagefinder.cli.app import FAILURE, INTERRUPTED, app
-from imagefinder.cli.opening import open_finder, table_columns
+from imagefinder.cli.opening import chosen, is_service, open_finder, table_columns
 from imagefinder.cli.options import (
     CollectionOption,
     IdColumnOption,
@@ -20,11 +21,13 @@ from imagefinder.cli.options import (
     ModelOption,
     StrictOption,
 )
-from imagefinder.cli.output import note, plain, show_json
+from imagefinder.cli.output import console, is_person, note, plain, show_json
 from imagefinder.cli.progress import IndexProgress
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from imagefinder.finder import ImageFinder
     from imagefinder.types import IndexReport
 
@@ -98,7 +101,7 @@ def index(
         if json:
             show_json(report.counts())
         else:
-            summarise(report)
+            summarise(report, kept=not is_service(chosen(collection)))
         sys.stdout.flush()  # an interruption of what comes now must not cost the summary
         wait_for_optimizer(finder)
     if report.interrupted:
@@ -116,7 +119,7 @@ def asked_to_stop() -> Iterator[Event]:
     def on_interrupt(*_: object) -> None:
         stop.set()
         note("finishing what is under way; Ctrl-C again to stop at once")
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, at_once)
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:
@@ -125,19 +128,37 @@ def asked_to_stop() -> Iterator[Event]:
         signal.signal(signal.SIGINT, before)
 
 
+def at_once(number: int, frame: "FrameType | None") -> None:
+    """What is under way is given a moment to let go: an upload over a slow line takes a minute."""
+    leaving = Timer(1.0, leave)
+    leaving.daemon = True
+    leaving.start()
+    signal.default_int_handler(number, frame)
+
+
+def leave() -> None:
+    """Ends the process: like every crash, it loses nothing that was acknowledged."""
+    if is_person(sys.stderr):
+        console(stderr=True).show_cursor()
+    os._exit(INTERRUPTED)
+
+
 def wait_for_optimizer(finder: "ImageFinder") -> None:
     """Building the search index is part of indexing, and takes a while for large collections."""
     if finder.optimizing:
         note("building the search index")
 
 
-def summarise(report: "IndexReport") -> None:
-    """The counts in words, and the first of the skipped images with their reasons."""
+def summarise(report: "IndexReport", *, kept: bool) -> None:
+    """The counts in words, and the first of the skipped images with their reasons. `kept`: the
+    collection remembers them all; a service is not told of files that it does not get."""
     counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
     print(f"{'interrupted: ' if report.interrupted else ''}{counts or 'nothing to do'}")
     for problem in report.problems[:SHOWN]:
         note(f"  skipped {plain(problem.uri)}: {plain(problem.reason)}")
-    if report.skipped > min(SHOWN, len(report.problems)):
+    if (more := report.skipped - min(SHOWN, len(report.problems))) and kept:
         note("  all skipped images: imagefinder skipped; to try them again: --retry-skipped")
+    elif more:
+        note(f"  and {more} more; the same command tries all of them again")
     if report.interrupted:
         note("  the same command goes on where this one stopped")

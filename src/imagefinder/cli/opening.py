@@ -19,12 +19,19 @@ def open_finder(
     limits = (
         DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
     )
-    return ImageFinder.open(chosen(collection), model=model, limits=limits)
+    where, settings = chosen(collection), read_settings()
+    api_key = settings.api_key if is_service(where) else None
+    return ImageFinder.open(where, model=model, limits=limits, api_key=api_key)
 
 
 def chosen(collection: str | None) -> str:
     """The collection of the option, even an empty one (it is refused), or of the environment."""
     return read_settings().collection if collection is None else collection
+
+
+def is_service(where: str) -> bool:
+    """Whether this is the address of a running service."""
+    return where.lower().startswith(("http://", "https://"))
 
 
 def table_columns(id: str | None, location: str | None) -> "TableColumns | None":

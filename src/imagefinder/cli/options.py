@@ -19,8 +19,8 @@ CollectionOption = Annotated[
     typer.Option(
         "--collection",
         "-c",
-        metavar="NAME|DIR",
-        help="A collection by name, or a directory.",
+        metavar="NAME|DIR|URL",
+        help="A collection by name, a directory, or a service: http://host:port.",
         show_default="$IMAGEFINDER_COLLECTION or default",
     ),
 ]

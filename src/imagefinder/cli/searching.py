@@ -1,11 +1,15 @@
 """imagefinder search"""
 
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import open_finder
+from imagefinder.cli.opening import is_service, open_finder
 from imagefinder.cli.options import (
     CollectionOption,
     FilterOption,
@@ -14,10 +18,13 @@ from imagefinder.cli.options import (
     ModelOption,
 )
 from imagefinder.cli.output import note, show_json, show_rows
+from imagefinder.errors import ImageFinderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from imagefinder.client.remote import RemoteFinder
+    from imagefinder.finder import ImageFinder
     from imagefinder.types import Hit
 
 QueryArgument = Annotated[
@@ -48,6 +55,7 @@ def search(
     with open_finder(collection, model=model, max_megapixels=max_megapixels) as finder:
         hits = finder.search(list(query), k, filter=filter, exact=exact)
         status = finder.status()
+        pictured = at_hand(finder, hits) if open else hits
     if json:
         show_json({"model": status.model, "hits": [as_json(hit) for hit in hits]})
     else:
@@ -55,7 +63,7 @@ def search(
         if not hits:
             note("no image matches" if status.images else "the collection has no images yet")
     if open:
-        open_page(query, hits)
+        open_page(query, pictured)
 
 
 def as_json(hit: "Hit") -> dict[str, object]:
@@ -67,6 +75,29 @@ def show_hits(hits: "Sequence[Hit]") -> None:
     """Score, id and place of each."""
     rows = [(f"{hit.score:.3f}", hit.id, hit.uri) for hit in hits]
     show_rows(("score", "id", "uri"), rows, right="score")
+
+
+def at_hand(finder: "ImageFinder", hits: "Sequence[Hit]") -> "Sequence[Hit]":
+    """The hits with uris that lead to pictures from here: what lies on a service's machine comes
+    as a small one."""
+    from imagefinder.client.remote import RemoteFinder
+
+    if not isinstance(finder, RemoteFinder):
+        return hits
+    folder = Path(mkdtemp(prefix="imagefinder-"))
+    return [
+        hit if is_service(hit.uri) else replace(hit, uri=fetched(finder, hit, folder / f"{n}.jpg"))
+        for n, hit in enumerate(hits)
+    ]
+
+
+def fetched(finder: "RemoteFinder", hit: "Hit", file: Path) -> str:
+    """The path of a hit's picture; nothing is there where the service has none."""
+    from imagefinder.results_page import SIDE
+
+    with suppress(ImageFinderError):
+        file.write_bytes(finder.thumbnail(hit.id, SIDE))
+    return str(file)
 
 
 def open_page(queries: "Sequence[str]", hits: "Sequence[Hit]") -> None:

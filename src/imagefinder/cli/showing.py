@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import open_finder
+from imagefinder.cli.opening import is_service, open_finder
 from imagefinder.cli.options import CollectionOption, FilterOption, JsonOption
 from imagefinder.cli.output import human_bytes, note, show_json, show_rows
 from imagefinder.errors import ImageNotFoundError
@@ -25,7 +25,7 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         return
     rows = [
         ("collection", state.collection),
-        ("directory", state.path),
+        ("service" if is_service(state.path) else "directory", state.path),
         ("model", f"{state.model} ({state.dim} dimensions)"),
         ("images", state.images),
         ("skipped", state.skipped),

@@ -11,18 +11,14 @@ from imagefinder._version import __version__
 from imagefinder.errors import UsageError
 from imagefinder.finder import ImageFinder
 from imagefinder.local import LocalFinder
-from imagefinder.serve import problems
+from imagefinder.serve import description, problems, reference
+from imagefinder.serve.head import Head
 from imagefinder.serve.measured import Measured
 from imagefinder.serve.options import ServeOptions
 from imagefinder.serve.probe import Probe
 from imagefinder.serve.protect.stack import protected
 from imagefinder.serve.routes import images, search, state
 from imagefinder.serve.service import Service
-
-DESCRIPTION = """Find the images of a collection that look most like a given one.
-
-Errors are [problem details](https://www.rfc-editor.org/rfc/rfc9457), except on the reference
-routes, which answer in the forms of the services that they stand in for."""
 
 
 def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> FastAPI:
@@ -47,16 +43,21 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     app = FastAPIOffline(
         title="ImageFinder",
         version=__version__,
-        description=DESCRIPTION,
+        summary=description.SUMMARY,
+        description=description.TEXT,
+        openapi_tags=description.TAGS,
+        generate_unique_id_function=description.operation_id,
         lifespan=lifespan,
         redirect_slashes=False,
     )
     problems.install(app)
+    description.describe(app, keys=bool(options.keys))
     for router in (
         search.routes(service),
         images.routes(service),
         state.routes(service),
         state.watching(service, probe),
+        reference.routes(service),
     ):
         app.include_router(router)
 
@@ -64,6 +65,7 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     async def start() -> RedirectResponse:
         return RedirectResponse("docs")
 
+    app.add_middleware(Head)
     app.add_middleware(protected, options=options)
     app.add_middleware(Measured, metrics=service.metrics)
     return app

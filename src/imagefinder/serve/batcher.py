@@ -21,7 +21,7 @@ import numpy as np
 from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
 from imagefinder.protocols import Embedder
-from imagefinder.serve.jobs import ClientGoneError, Job, current_job
+from imagefinder.serve.jobs import GivenUp, Job, current_job
 from imagefinder.types import ModelSpec
 
 log = logging.getLogger("imagefinder.serve")
@@ -51,19 +51,22 @@ class Worker:
 
 
 class Batcher:
-    """An `Embedder` around another one. `on_batch` is told the size of each batch."""
+    """An `Embedder` around another one. `lone` is the same model, quicker for an image that is
+    alone in the service. `on_batch` is told the size of each batch."""
 
     def __init__(
         self,
         model: Embedder,
         *,
+        lone: Embedder | None = None,
         threads: int | None = None,
         max_batch: int = MAX_BATCH,
         max_wait: float = MAX_WAIT,
         timeout: float = STUCK_AFTER,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
-        self._model, self._max_batch, self._max_wait = model, max_batch, max_wait
+        self._model, self._lone = model, lone or model
+        self._max_batch, self._max_wait = max_batch, max_wait
         self._timeout, self._on_batch = timeout, on_batch
         self._queue: deque[Waiting] = deque()
         self._changed = Condition()
@@ -87,7 +90,7 @@ class Batcher:
     def embed(self, tensors: Tensors) -> Embeddings:
         """As the model does, together with what other threads ask for; waits for the result.
 
-        Raises ModelError, also when there is none after `timeout` seconds, and ClientGoneError."""
+        Raises ModelError, also when there is none after `timeout` seconds, and GivenUp."""
         job = current_job()
         if job is not None:
             job.enter("queue")
@@ -102,9 +105,10 @@ class Batcher:
         try:
             rows = [item.done.result(max(deadline - monotonic(), 0)) for item in waiting]
         except FutureTimeout:
-            for item in waiting:
-                item.done.cancel()
             raise ModelError(f"no embedding after {self._timeout:g} s") from None
+        finally:
+            for item in waiting:
+                item.done.cancel()  # where one has failed, nobody wants the others
         if job is not None:
             job.enter("search")
         return np.stack(rows)
@@ -212,9 +216,11 @@ class Batcher:
         if not wanted:
             return
         self._on_batch(len(wanted))
+        model = self._lone if self._is_alone(wanted) else self._model
         try:
-            rows = self._model.embed(np.stack([item.tensor for item in wanted]))
-            for item, row in zip(wanted, rows, strict=True):
+            rows = model.embed(np.stack([item.tensor for item in wanted]))
+            # all or none: where there are too few or too many, whose they are is a guess
+            for item, row in list(zip(wanted, rows, strict=True)):
                 finish(item, row)
         except Exception as error:  # noqa: BLE001 - a runtime's own: find the image it is about
             if len(wanted) == 1:
@@ -222,6 +228,11 @@ class Batcher:
                 return
             for item in wanted:
                 self._work_alone(item)
+
+    def _is_alone(self, batch: Sequence[Waiting]) -> bool:
+        """Whether the other cores have nothing else to do."""
+        busy = sum(1 for worker in self._workers if worker.batch)
+        return len(batch) == 1 and busy == 1 and not self._queue and self._coming <= 0
 
     def _work_alone(self, item: Waiting) -> None:
         try:
@@ -233,7 +244,7 @@ class Batcher:
 def begins(item: Waiting) -> bool:
     """Whether anyone still wants it; its time in the queue ends here."""
     if item.job is not None and item.job.gone.is_set():
-        fail(item, ClientGoneError())
+        fail(item, GivenUp())
     if item.done.done() or not item.done.set_running_or_notify_cancel():
         return False
     if item.job is not None and item.job.stage == "queue":
@@ -248,9 +259,9 @@ def finish(item: Waiting, row: Embedding) -> None:
         item.done.set_result(row)
 
 
-def fail(item: Waiting, error: Exception) -> None:
+def fail(item: Waiting, error: BaseException) -> None:
     """This image alone has none."""
-    if not isinstance(error, (ModelError, ClientGoneError)):
+    if not isinstance(error, (ModelError, GivenUp)):
         error = ModelError(f"the model failed: {error}")
     with suppress(InvalidStateError):
         item.done.set_exception(error)

@@ -1,21 +1,54 @@
 """From a multipart form to what the library takes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from fastapi import UploadFile
+from fastapi import HTTPException, Request, UploadFile
+from pydantic import JsonValue
 
 from imagefinder.errors import UsageError
 from imagefinder.query import IdPart, ImagePart, Part, Query, TextPart, parse_box
 from imagefinder.types import Box
 
 MAX_PARTS = 32  # of one query
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+PATCHES = ("application/json", "application/merge-patch+json")
+
+
+async def form(request: Request) -> None:
+    """Raises 415 for a body that is no form; its fields would seem to be missing."""
+    check_kind(request, FORMS)
+
+
+async def merge_patch(request: Request) -> None:
+    """Raises 415 for a body that is no JSON."""
+    check_kind(request, PATCHES)
+
+
+def check_kind(request: Request, kinds: Sequence[str]) -> None:
+    """Raises 415. A body that does not tell what it is passes."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind and kind not in kinds:
+        raise HTTPException(415, f"send the body as {kinds[0]}")
+
+
+def picture_form(example: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """For the description of a route: its parts `image` are pictures; an example of the rest."""
+    encoding: JsonValue = {"image": {"contentType": "image/*"}}
+    return {
+        "requestBody": {"content": {FORMS[0]: {"encoding": encoding, "example": dict(example)}}}
+    }
 
 
 async def read_files(files: Sequence[UploadFile]) -> list[tuple[str, bytes]]:
     """Name and bytes of each; a file field that a browser sends empty is left out."""
     found = [(base_name(file.filename or ""), await file.read()) for file in files]
     return [(name, data) for name, data in found if name or data]
+
+
+def filled(values: Sequence[str]) -> list[str]:
+    """A browser sends the fields that were left empty, too."""
+    return [value for value in values if value]
 
 
 def base_name(name: str) -> str:
@@ -28,13 +61,10 @@ def query_of(
     ids: Sequence[str],
     texts: Sequence[str],
     boxes: Sequence[str],
-    weights: str | None,
+    weights: str,
 ) -> Query:
     """The parts in this order, `boxes` for the images, `weights` for all. Raises UsageError."""
-    if not (count := len(images) + len(ids) + len(texts)):
-        raise UsageError("nothing to search with; give an image, a url, an id or a text")
-    if count > MAX_PARTS:
-        raise UsageError(f"{count} parts of a query, the limit is {MAX_PARTS}")
+    check_parts(count := len(images) + len(ids) + len(texts))
     if len(boxes) > len(images):
         raise UsageError(f"{len(boxes)} boxes for {len(images)} images")
     weighing = iter(weights_of(weights, count))
@@ -48,7 +78,15 @@ def query_of(
     return Query(tuple(parts))
 
 
-def weights_of(text: str | None, count: int) -> list[float]:
+def check_parts(count: int) -> None:
+    """Raises UsageError for a query of none or too many."""
+    if not count:
+        raise UsageError("nothing to search with; give an image, a url, an id or a text")
+    if count > MAX_PARTS:
+        raise UsageError(f"{count} parts of a query, the limit is {MAX_PARTS}")
+
+
+def weights_of(text: str, count: int) -> list[float]:
     """One number a part, 1 where none are given."""
     if not text:
         return [1.0] * count

@@ -7,6 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from imagefinder.errors import ImageFinderError
 from imagefinder.results_page import card, data_url, render, thumbnail
+from imagefinder.serve.accept import most_welcome, qualities
 from imagefinder.serve.records import image_path
 from imagefinder.types import Hit
 
@@ -18,12 +19,10 @@ POLICY = (
 
 
 def wants_page(request: Request) -> bool:
-    """Whether HTML is named, and before JSON."""
-    kinds = [
-        part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")
-    ]
-    page = kinds.index("text/html") if "text/html" in kinds else len(kinds)
-    return page < len(kinds) and "application/json" not in kinds[:page]
+    """Whether HTML is named, and more welcome than JSON, or as welcome and named before it."""
+    header = request.headers.get("accept", "")
+    order = (kind for kind in qualities(header) if kind in {"text/html", "application/json"})
+    return most_welcome(header, order) == "text/html"
 
 
 def hits_page(

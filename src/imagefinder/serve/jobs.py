@@ -12,6 +12,11 @@ class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
 
 
+class GivenUp(BaseException):
+    """The same, told to the thread that works on the answer. What puts up with a bad image, and
+    goes on with the next one, must not put up with this."""
+
+
 @dataclass(slots=True)
 class Job:
     """`seconds` by stage: wait (for a thread), decode, queue, embed, search; the last one runs
@@ -24,11 +29,11 @@ class Job:
     since: float = field(default_factory=perf_counter)
 
     def enter(self, stage: str) -> None:
-        """The next stage begins. Raises ClientGoneError."""
+        """The next stage begins. Raises GivenUp."""
         self.finish()
         self.stage = stage
         if self.gone.is_set():
-            raise ClientGoneError
+            raise GivenUp
 
     def finish(self) -> None:
         """Book the time of the stage that ends here."""
@@ -47,10 +52,10 @@ def current_job() -> Job | None:
 
 @contextmanager
 def working_on(job: Job) -> Iterator[None]:
-    """This thread works on the job meanwhile."""
+    """This thread works on the job meanwhile. Raises GivenUp."""
     token = _current.set(job)
-    job.enter("decode")
     try:
+        job.enter("decode")
         yield
     finally:
         job.finish()

@@ -1,7 +1,11 @@
 """The collection's images for clients: small and upright in the format they like best, or as is."""
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
 from io import BytesIO
 from threading import BoundedSemaphore, Lock
 
@@ -10,8 +14,13 @@ from fastapi import HTTPException, Request, Response
 from PIL import Image
 
 from imagefinder.decode import DecodeLimits, decode
+from imagefinder.errors import ImageError
 from imagefinder.local import LocalFinder
+from imagefinder.serve.accept import most_welcome
 from imagefinder.serve.options import ServeOptions
+from imagefinder.types import ImageRecord
+
+log = logging.getLogger("imagefinder.serve")
 
 CACHED = "private, max-age=3600"  # an id's image may change
 CACHE_BYTES = 64_000_000  # some 5,000 thumbnails of 256 pixels
@@ -21,8 +30,7 @@ QUALITY = {"AVIF": {"quality": 60, "speed": 8}, "WEBP": {"quality": 80}, "JPEG":
 
 def best_format(accept: str) -> str:
     """AVIF and WebP only for clients that name them; JPEG is what everyone reads."""
-    named = {part.partition(";")[0].strip() for part in accept.split(",") if part[-3:] != "q=0"}
-    return next((kind for kind in ("image/avif", "image/webp") if kind in named), "image/jpeg")
+    return most_welcome(accept, FORMATS) or "image/jpeg"
 
 
 class Pictures:
@@ -33,29 +41,53 @@ class Pictures:
         self._thumbnails = Thumbnails(finder.limits)
 
     def thumbnail(self, request: Request, id: str, size: int) -> Response:
-        """No side longer than `size` pixels. Raises ImageNotFoundError, ImageError."""
-        record = self._finder.get(id)
+        """No side longer than `size` pixels. Raises ImageNotFoundError."""
+        content, read = self._bytes_of(self._finder.get(id))
         kind = best_format(request.headers.get("accept", ""))
         headers = {
-            "ETag": f'"{record.sha256[:24]}-{size}-{kind.rpartition("/")[2]}"',
+            "ETag": f'"{content[:24]}-{size}-{kind.rpartition("/")[2]}"',
             "Vary": "Accept",
             "Cache-Control": CACHED,
         }
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        made = self._thumbnails.get(record.sha256, size, kind, lambda: self._finder.read(id))
+        with of_image(id):
+            made = self._thumbnails.get(content, size, kind, read)
         return Response(made, media_type=kind, headers=headers)
 
     def content(self, request: Request, id: str) -> Response:
-        """The file. Raises ImageNotFoundError, FetchError."""
+        """The file. Raises ImageNotFoundError."""
         if not self._options.serve_content:
             raise HTTPException(403, "this service does not hand out original images")
         record = self._finder.get(id)
-        headers = {"ETag": f'"{record.sha256[:24]}"', "Cache-Control": CACHED}
+        content, read = self._bytes_of(record)
+        headers = {"ETag": f'"{content[:24]}"', "Cache-Control": CACHED}
         if has(request, headers["ETag"]):
             return Response(status_code=304, headers=headers)
-        data = self._finder.read(id)
-        return Response(data, media_type=f"image/{record.format or '*'}", headers=headers)
+        with of_image(id):
+            data = read()
+        kind = f"image/{record.format}" if record.format else "application/octet-stream"
+        return Response(data, media_type=kind, headers=headers)
+
+    def _bytes_of(self, record: ImageRecord) -> tuple[str, Callable[[], bytes]]:
+        """What tells the content from any other, and the way to it. An imported record may not
+        know its hash: its bytes have to be read for that."""
+        read = partial(self._finder.read, record.id)
+        if record.sha256:
+            return record.sha256, read
+        with of_image(record.id):
+            data = read()
+        return sha256(data).hexdigest(), lambda: data
+
+
+@contextmanager
+def of_image(id: str) -> Iterator[None]:
+    """The collection has the image; its file, out of our hands, may be gone or spoilt."""
+    try:
+        yield
+    except ImageError as error:
+        log.warning("%s", error)
+        raise HTTPException(404, f"{id}: the image's file cannot be read any more") from None
 
 
 def has(request: Request, tag: str) -> bool:

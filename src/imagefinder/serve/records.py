@@ -28,11 +28,9 @@ def wire_record(
     """A record with a link to its thumbnail."""
     facts = {field.name: getattr(record, field.name) for field in fields(record)}
     facts["metadata"] = plain(record.metadata)
-    return WireRecord(
-        **facts,
-        thumbnail=image_path(request, record.id, "thumbnail"),
-        embedding=None if embedding is None else embedding.tolist(),
-    )
+    if embedding is not None:
+        facts["embedding"] = embedding.tolist()
+    return WireRecord(**facts, thumbnail=image_path(request, record.id, "thumbnail"))
 
 
 def image_path(request: Request, id: str, what: str = "") -> str:

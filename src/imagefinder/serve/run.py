@@ -1,6 +1,7 @@
 """Running the service: a socket, a collection, a server, until a signal ends it."""
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -24,7 +25,9 @@ from imagefinder.serve.protect.hosts import LOOPBACK
 
 log = logging.getLogger("imagefinder.serve")
 
+TALKATIVE = ("uvicorn.error", "httpx", "httpcore")  # their notes say less than ours, or too much
 SHUTDOWN_SECONDS = 30  # for requests that run when the service is told to end
+BACKLOG = 2048  # connections that wait to be accepted
 IDLE_SECONDS = 75  # that a connection is kept open: longer than proxies keep theirs
 
 
@@ -65,6 +68,8 @@ def serve(plan: Plan, sockets: list[socket.socket]) -> None:
     """In this process, on sockets that listen already."""
     logging.getLogger().handlers.clear()  # the command line's own
     set_up_logging(plan.log_style, sys.stderr)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     finder = opened(plan)
     try:
         config = uvicorn.Config(
@@ -88,6 +93,7 @@ def serve(plan: Plan, sockets: list[socket.socket]) -> None:
         Server(config, partial(tell, url, finder)).run(sockets=sockets)
     finally:
         finder.close()
+    log.info("stopped; the collection is closed")
 
 
 class Server(uvicorn.Server):
@@ -104,8 +110,10 @@ class Server(uvicorn.Server):
 
 
 def tell(url: str, finder: LocalFinder) -> None:
-    """Where it is."""
-    log.info("serving %d images at %s, its description at %s/docs", len(finder), url, url)
+    """Where it is; a program that starts it reads `address`."""
+    told = {"address": url, "images": len(finder)}
+    where = f"ImageFinder answers at {url}, described at {url}/docs; Ctrl-C ends it"
+    log.info(where, extra=told)
 
 
 def warn(plan: Plan) -> None:
@@ -151,13 +159,24 @@ def package() -> str:
 def bound(host: str, port: int) -> socket.socket:
     """A socket that listens there. Raises UsageError that says what to do."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=2048)
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        # TCP by its number: asyncio asks for it before it switches off Nagle's algorithm, which
+        # would hold back every answer for 40 ms
+        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        try:
+            if os.name == "posix":  # elsewhere it would let two services have the port
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(BACKLOG)
+        except OSError:
+            listening.close()
+            raise
+        return listening
     except OSError as error:
         if isinstance(error, socket.gaierror):
             raise UsageError(f"{host}: no address of this machine; name one with --host") from error
         raise UsageError(
-            f"{host}:{port}: {(error.strerror or str(error)).lower()};"
+            f"{host}:{port}: {os.strerror(error.errno or 0).lower()};"
             " choose another port with --port, or stop what listens there"
         ) from error
 

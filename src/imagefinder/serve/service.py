@@ -14,6 +14,7 @@ from fastapi import Request
 
 from imagefinder.errors import UsageError
 from imagefinder.local import LocalFinder
+from imagefinder.models.onnx import OnnxEmbedder
 from imagefinder.protocols import Embedder
 from imagefinder.serve.batcher import Batcher
 from imagefinder.serve.jobs import ClientGoneError, Job, working_on
@@ -27,6 +28,7 @@ Result = TypeVar("Result")
 # So many requests are worked on at once: some decode, one a core, the others wait for the model,
 # which then has batches to take.
 THREADS_A_CORE = 8
+LONE_THREADS = 4  # for the image of a request that is alone; a small model gains little from more
 FETCHES = 16  # URLs fetched at once; they wait for other servers, so they have threads of their own
 RETRY_AFTER = 1.0  # seconds
 
@@ -173,7 +175,9 @@ class Service:
         self.finder.close()
 
     def _batched(self, model: Embedder) -> Embedder:
-        self._batcher = Batcher(model, on_batch=self.metrics.batch_size.observe)
+        threads = min(os.cpu_count() or 1, LONE_THREADS)
+        lone = model.with_threads(threads) if isinstance(model, OnnxEmbedder) else None
+        self._batcher = Batcher(model, lone=lone, on_batch=self.metrics.batch_size.observe)
         return self._batcher
 
 

@@ -11,21 +11,20 @@ Score = Annotated[float, Field(description="Cosine similarity, -1 to 1.")]
 WireMetadata = dict[str, JsonValue]
 
 RECORD: dict[str, JsonValue] = {
-    "id": "animals/big-cat-06.png",
-    "uri": "animals/big-cat-06.png",
-    "sha256": "0f343b0931126a20f133d67c2b018a3b5d6d3b0e8f4ea0b0f9f0d1c7f5d7c2a1",
-    "width": 512,
-    "height": 384,
+    "id": "big-cat-06",
+    "uri": "images/big-cat-06.png",
+    "sha256": "09d39ff7494adc3fbf081b39d25ccddb98cdcf80da3e36b65b30f10535455fe7",
+    "width": 416,
+    "height": 278,
     "format": "png",
-    "size": 48213,
+    "size": 16696,
     "mtime": 1767225600.0,
     "date": None,
     "camera": None,
     "latitude": None,
     "longitude": None,
     "metadata": {"label": "big cat"},
-    "thumbnail": "/v1/images/animals/big-cat-06.png/thumbnail",
-    "embedding": None,
+    "thumbnail": "/v1/images/big-cat-06/thumbnail",
 }
 
 
@@ -53,7 +52,7 @@ class SearchAnswer(BaseModel):
             "hits": [
                 {
                     "id": RECORD["id"],
-                    "score": 0.7703,
+                    "score": 0.7703134,
                     "uri": RECORD["uri"],
                     "metadata": RECORD["metadata"],
                     "confidence": 0.877,
@@ -85,7 +84,9 @@ class WireRecord(BaseModel):
     longitude: float | None
     metadata: WireMetadata
     thumbnail: str
-    embedding: list[float] | None = Field(None, description="Of unit length, when asked for.")
+    embedding: list[float] = Field(
+        default=[], description="Of unit length; there when asked for, and where the space has one."
+    )
 
 
 class ImagesAnswer(BaseModel):
@@ -121,6 +122,7 @@ class MetadataChange(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
+        allow_inf_nan=False,
         json_schema_extra={"examples": [{"metadata": {"label": "tiger", "draft": None}}]},
     )
 

@@ -1,19 +1,23 @@
 """/v1/images: the collection's images, and new ones."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
-from pydantic import TypeAdapter, ValidationError
+from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 
-from imagefinder.errors import ImageNotFoundError, UsageError
-from imagefinder.serve.forms import read_files
+from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
+from imagefinder.filters import parse_filter
+from imagefinder.finder import ImageFinder
+from imagefinder.serve.forms import filled, form, merge_patch, picture_form, read_files
+from imagefinder.serve.metadata import check_size, metadata_of
 from imagefinder.serve.pictures import Pictures
-from imagefinder.serve.problems import ERRORS
+from imagefinder.serve.problem_schema import Described, errors
+from imagefinder.serve.problems import public_text
 from imagefinder.serve.records import wire_record
+from imagefinder.serve.scrub import scrub
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import (
     AddAnswer,
@@ -22,25 +26,39 @@ from imagefinder.serve.wire import (
     WireRecord,
     WireSkippedUpload,
 )
-from imagefinder.types import UPLOADS, Metadata, MetadataValue, Upload
+from imagefinder.sources.address import is_http
+from imagefinder.types import NO_METADATA, UPLOADS, ImageRecord, Metadata, Upload
 
 MAX_UPLOADS = 256  # of one request
-MAX_METADATA = 65_536  # bytes of JSON, of one image
 
-METADATA = TypeAdapter(dict[str, MetadataValue])
-PICTURE: dict[int | str, dict[str, object]] = {
+PICTURE: Described = {
     200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}},
     304: {"description": "The client has it already (`If-None-Match`)."},
 }
+Id = Annotated[
+    str,
+    Path(
+        description="Of an image of the collection. Slashes may stay as they are.",
+        openapi_examples={"demo": {"value": "big-cat-06"}},
+    ),
+]
 
 
 def routes(service: Service) -> APIRouter:
     """Listing, showing, adding, changing and removing images."""
-    router = APIRouter(prefix="/v1/images", tags=["images"], responses=ERRORS)
+    router = APIRouter(prefix="/v1/images", tags=["images"])
     finder, options = service.finder, service.options
     pictures = Pictures(finder, options)
 
-    @router.post("", status_code=201, response_model=AddAnswer)
+    @router.post(
+        "",
+        summary="Add images",
+        status_code=201,
+        response_model=AddAnswer,
+        responses=errors(body=True),
+        dependencies=[Depends(form)],
+        openapi_extra=picture_form({"id": ["my-cat"], "metadata": ['{"label": "cat"}']}),
+    )
     async def add(
         request: Request,
         image: Annotated[list[UploadFile], File(description="An encoded image.")] = [],
@@ -54,8 +72,7 @@ def routes(service: Service) -> APIRouter:
         metadata: Annotated[
             list[str],
             Form(
-                description="A JSON object for each image, or one for all.",
-                examples=[['{"label": "cat"}']],
+                description='A JSON object for each image, or one for all, as `{"label": "cat"}`.'
             ),
         ] = [],
         source: Annotated[
@@ -68,23 +85,38 @@ def routes(service: Service) -> APIRouter:
         ] = UPLOADS,
     ) -> AddAnswer:
         """Add images; the collection keeps their bytes. Searches find them once this answers."""
-        files = await read_files(image)
-        files += [(name_of(address), await service.fetch(address)) for address in url if address]
-        uploads = uploads_of(files, id, metadata)
+        files, urls = await read_files(image), filled(url)
+        labels = labels_of(len(files) + len(urls), id, metadata)
+        found = [*files, *[(name_of(one), await fetched(service, one)) for one in urls]]
+        uploads, skipped = [], []
+        for (name, data), (label, values) in zip(found, labels, strict=True):
+            if isinstance(data, bytes):
+                uploads.append(Upload(data, name, label, values))
+            else:
+                skipped.append(WireSkippedUpload(name=name, reason=public_text(data)))
         report = await service.work(request, partial(finder.add, uploads, source=source))
+        skipped += [WireSkippedUpload(name=s.uri, reason=scrub(s.reason)) for s in report.skipped]
         return AddAnswer(
             added=report.added,
             updated=report.updated,
             unchanged=report.unchanged,
-            skipped=[WireSkippedUpload(name=s.uri, reason=s.reason) for s in report.skipped],
+            skipped=skipped,
         )
 
-    @router.get("", response_model=ImagesAnswer)
+    @router.get(
+        "",
+        summary="List images",
+        response_model=ImagesAnswer,
+        response_model_exclude_unset=True,
+        responses=errors(400, 422),
+    )
     async def images(
         request: Request,
         after: Annotated[str, Query(description="Begin after this id.")] = "",
         limit: Annotated[int, Query(ge=1, le=options.max_results)] = 100,
-        filter: Annotated[str | None, Query(description="Only where this holds.")] = None,
+        filter: Annotated[
+            str, Query(description="Only where this holds, such as `width >= 800`.")
+        ] = "",
         id: Annotated[list[str], Query(description="Only these, as far as they exist.")] = [],
         embeddings: Annotated[bool, Query(description="With the embeddings.")] = False,
     ) -> ImagesAnswer:
@@ -92,48 +124,74 @@ def routes(service: Service) -> APIRouter:
 
         def page() -> ImagesAnswer:
             if id:
-                known = (
-                    finder.get(one) for one in sorted(set(id)) if one > after and one in finder
-                )
-                records = list(islice(known, limit + 1))
+                found = existing(finder, (one for one in id if one > after), filter)
             else:
                 found = finder.images(after=after, filter=filter or None)
-                records = list(islice(found, limit + 1))
-            shown = records[:limit]
-            rows = finder.embeddings([record.id for record in shown]) if embeddings else {}
+            records = list(islice(found, limit + 1))
+            some = records[:limit]
+            rows = finder.embeddings([record.id for record in some]) if embeddings else {}
             return ImagesAnswer(
-                images=[wire_record(request, record, rows.get(record.id)) for record in shown],
-                next=shown[-1].id if len(records) > limit else None,
+                images=[wire_record(request, record, rows.get(record.id)) for record in some],
+                next=some[-1].id if len(records) > limit else None,
             )
 
         return await service.work(request, page)
 
-    @router.get("/{id:path}/thumbnail", responses=PICTURE)
+    @router.get(
+        "/{id:path}/thumbnail",
+        summary="A small picture",
+        response_class=Response,
+        responses={**PICTURE, **errors(404, 422, 501)},
+    )
     async def thumbnail(
-        request: Request, id: str, size: Annotated[int, Query(ge=16, le=1024)] = 256
+        request: Request,
+        id: Id,
+        size: Annotated[int, Query(ge=16, le=1024, description="Pixels of the longer side.")] = 256,
     ) -> Response:
-        """A small upright picture: AVIF or WebP where `Accept` names it, else JPEG."""
+        """An upright picture: AVIF or WebP where `Accept` names it, else JPEG. Never enlarged."""
         return await service.work(request, partial(pictures.thumbnail, request, id, size))
 
-    @router.get("/{id:path}/content", responses=PICTURE)
-    async def content(request: Request, id: str) -> Response:
-        """The image's file as it is, where the operator allows it."""
+    @router.get(
+        "/{id:path}/content",
+        summary="The image's file",
+        response_class=Response,
+        responses={**PICTURE, **errors(403, 404, 501)},
+    )
+    async def content(request: Request, id: Id) -> Response:
+        """The file as it is, where the operator allows it."""
         return await service.work(request, partial(pictures.content, request, id))
 
-    @router.get("/{id:path}", response_model=WireRecord)
-    async def image(request: Request, id: str) -> WireRecord:
-        """What is known of one image."""
+    @router.get(
+        "/{id:path}",
+        summary="Show an image",
+        response_model=WireRecord,
+        response_model_exclude_unset=True,
+        responses=errors(404),
+    )
+    async def image(request: Request, id: Id) -> WireRecord:
+        """What is known of one image.
+
+        An id that ends in `/thumbnail` or `/content` is found with `GET /v1/images?id=`."""
         return wire_record(request, await service.work(request, partial(finder.get, id)))
 
-    @router.patch("/{id:path}", response_model=WireRecord)
-    async def change(request: Request, id: str, body: MetadataChange) -> WireRecord:
+    @router.patch(
+        "/{id:path}",
+        summary="Change metadata",
+        response_model=WireRecord,
+        response_model_exclude_unset=True,
+        responses=errors(404, body=True),
+        dependencies=[Depends(merge_patch)],
+    )
+    async def change(request: Request, id: Id, body: MetadataChange) -> WireRecord:
         """Change values of an image's metadata."""
         check_size(body.model_dump_json())
         changed = partial(finder.update_metadata, id, body.metadata)
         return wire_record(request, await service.work(request, changed))
 
-    @router.delete("/{id:path}", status_code=204)
-    async def remove(request: Request, id: str) -> None:
+    @router.delete(
+        "/{id:path}", summary="Remove an image", status_code=204, responses=errors(403, 404)
+    )
+    async def remove(request: Request, id: Id) -> None:
         """Take an image out of the collection; the bytes of an upload are deleted."""
         if not await service.work(request, partial(finder.remove, [id])):
             raise ImageNotFoundError(f"{id}: no image of the collection has this id")
@@ -141,44 +199,46 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
-def uploads_of(
-    files: Sequence[tuple[str, bytes]], ids: Sequence[str], metadata: Sequence[str]
-) -> list[Upload]:
-    """One for each file. Raises UsageError where ids or metadata do not fit the files."""
-    if not files:
+def labels_of(
+    count: int, ids: Sequence[str], metadata: Sequence[str]
+) -> list[tuple[str | None, Metadata]]:
+    """Id and metadata of each of so many images. Raises UsageError where they do not fit."""
+    if not count:
         raise UsageError("no image came; send one as image, or name its url")
-    if len(files) > MAX_UPLOADS:
-        raise UsageError(f"{len(files)} images in one request, the limit is {MAX_UPLOADS}")
-    if len(ids) not in (0, len(files)):
-        raise UsageError(f"{len(ids)} ids for {len(files)} images; give one for each, or none")
-    if len(metadata) not in (0, 1, len(files)):
-        raise UsageError(f"{len(metadata)} times metadata for {len(files)} images")
-    values = [metadata_of(text) for text in metadata] or [{}]
-    if len(values) == 1:
-        values *= len(files)
-    named: Sequence[str | None] = ids or [None] * len(files)
-    return [
-        Upload(data, name, id or None, value)
-        for (name, data), id, value in zip(files, named, values, strict=True)
-    ]
-
-
-def metadata_of(text: str) -> Metadata:
-    """A JSON object of text, numbers, true, false, null and lists of these."""
-    check_size(text)
-    try:
-        return METADATA.validate_json(text or "{}")
-    except ValidationError:
+    if count > MAX_UPLOADS:
+        raise UsageError(f"{count} images in one request, the limit is {MAX_UPLOADS}")
+    if len(ids) not in (0, count):
+        raise UsageError(f"{len(ids)} ids for {count} images; give one for each, or none")
+    if len(metadata) not in (0, 1, count):
         raise UsageError(
-            "metadata: must be a JSON object whose values are text, numbers, true, false, null,"
-            " or lists of these"
-        ) from None
+            f"{len(metadata)} times metadata for {count} images; give it for each, or once for all"
+        )
+    values = [metadata_of(text) for text in metadata] or [NO_METADATA]
+    if len(values) == 1:
+        values *= count
+    return [(id or None, value) for id, value in zip(ids or [""] * count, values, strict=True)]
 
 
-def check_size(text: str) -> None:
-    """Raises UsageError."""
-    if len(text.encode()) > MAX_METADATA:
-        raise UsageError(f"metadata: longer than {MAX_METADATA} bytes")
+async def fetched(service: Service, url: str) -> bytes | FetchError:
+    """One that cannot be had must not stop the others. Raises UsageError for what is no URL."""
+    if not is_http(url):
+        raise UsageError(f"{url}: only http:// and https:// URLs are fetched")
+    try:
+        return await service.fetch(url)
+    except FetchError as error:
+        return error
+
+
+def existing(finder: ImageFinder, ids: Iterable[str], filter: str) -> Iterator[ImageRecord]:
+    """The records of those ids that exist, in order."""
+    wanted = parse_filter(filter) if filter else None
+    for id in sorted(set(ids)):
+        try:
+            record = finder.get(id)
+        except ImageNotFoundError:
+            continue
+        if wanted is None or wanted.matches(record):
+            yield record
 
 
 def name_of(url: str) -> str:

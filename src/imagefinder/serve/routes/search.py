@@ -4,12 +4,12 @@ from functools import partial
 from time import perf_counter
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 
 from imagefinder.query import Query
-from imagefinder.serve.forms import query_of, read_files
+from imagefinder.serve.forms import check_parts, filled, form, picture_form, query_of, read_files
 from imagefinder.serve.hits_page import hits_page, wants_page
-from imagefinder.serve.problems import ERRORS
+from imagefinder.serve.problem_schema import Described, errors
 from imagefinder.serve.records import wire_hit
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import EmbedAnswer, SearchAnswer
@@ -19,16 +19,22 @@ Urls = Annotated[list[str], Form(description="The http(s) address of an image.")
 Ids = Annotated[list[str], Form(description="The id of an image of the collection.")]
 Texts = Annotated[list[str], Form(description="Words, for models with a text side.")]
 
+PAGE: Described = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
+
 
 def routes(service: Service) -> APIRouter:
     """Searching, and embedding without searching."""
-    router = APIRouter(prefix="/v1", tags=["search"], responses=ERRORS)
+    router = APIRouter(prefix="/v1", tags=["search"], dependencies=[Depends(form)])
     finder, options = service.finder, service.options
 
     @router.post(
         "/search",
+        summary="Search",
         response_model=SearchAnswer,
-        responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}},
+        responses={**PAGE, **errors(404, body=True)},
+        openapi_extra=picture_form(
+            {"id": ["big-cat-06"], "k": 5, "filter": 'label in ["big cat", "horse"]'}
+        ),
     )
     async def search(
         request: Request,
@@ -38,27 +44,24 @@ def routes(service: Service) -> APIRouter:
         text: Texts = [],
         k: Annotated[int, Form(ge=1, le=options.max_results, description="How many hits.")] = 3,
         filter: Annotated[
-            str | None,
-            Form(description="Only images for which this holds.", examples=["width >= 800"]),
-        ] = None,
+            str, Form(description="Only images for which this holds, such as `width >= 800`.")
+        ] = "",
         box: Annotated[
             list[str],
             Form(
                 description="x,y,width,height as fractions (0 to 1) of the upright image, one for"
-                " each image; empty for the whole of it.",
-                examples=[["0.1,0.2,0.5,0.5"]],
+                " each image; empty for the whole of it. Such as `0.1,0.2,0.5,0.5`.",
             ),
         ] = [],
         weights: Annotated[
-            str | None,
+            str,
             Form(
                 description="A number for each part, negative ones search away from it; in the"
-                " order images, urls, ids, texts.",
-                examples=["1,-0.5"],
+                " order images, urls, ids, texts. Such as `1,-0.5`.",
             ),
-        ] = None,
+        ] = "",
         exact: Annotated[bool, Form(description="Compare with every image.")] = False,
-        space: Annotated[str | None, Form(description="The space to search in.")] = None,
+        space: Annotated[str, Form(description="The space to search in.")] = "",
     ) -> SearchAnswer | Response:
         """The images that look most like the query, best first.
 
@@ -67,7 +70,8 @@ def routes(service: Service) -> APIRouter:
         start = perf_counter()
         model = service.space(space)
         files = [data for _, data in await read_files(image)]
-        fetched = [await service.fetch(address) for address in url if address]
+        check_parts(len(files) + len(filled(url)) + len(filled(id)) + len(filled(text)))
+        fetched = [await service.fetch(address) for address in filled(url)]
         query = query_of(files + fetched, filled(id), filled(text), box, weights)
         hits = await service.work(
             request, partial(finder.search, query, k, filter=filter or None, exact=exact)
@@ -82,26 +86,27 @@ def routes(service: Service) -> APIRouter:
             hits=[wire_hit(request, hit) for hit in hits],
         )
 
-    @router.post("/embed", response_model=EmbedAnswer)
+    @router.post(
+        "/embed",
+        summary="Embed",
+        response_model=EmbedAnswer,
+        responses=errors(body=True),
+        openapi_extra=picture_form({"box": ["0.1,0.2,0.5,0.5"]}),
+    )
     async def embed(
         request: Request,
         image: Files = [],
         text: Texts = [],
         box: Annotated[list[str], Form(description="As for a search.")] = [],
-        space: Annotated[str | None, Form(description="The space whose model embeds.")] = None,
+        space: Annotated[str, Form(description="The space whose model embeds.")] = "",
     ) -> EmbedAnswer:
         """The embedding of each image, or of each text, in order."""
         model = service.space(space)
         files = [data for _, data in await read_files(image)]
-        parts = query_of(files, [], filled(text), box, None).parts
+        parts = query_of(files, [], filled(text), box, "").parts
         rows = await service.work(
             request, lambda: [finder.embed(Query((part,))).tolist() for part in parts]
         )
         return EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows)
 
     return router
-
-
-def filled(values: list[str]) -> list[str]:
-    """A browser sends the fields that were left empty, too."""
-    return [value for value in values if value]

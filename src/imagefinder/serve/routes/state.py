@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from imagefinder._version import __version__
 from imagefinder.serve.metrics import CONTENT_TYPE_LATEST
 from imagefinder.serve.probe import Probe
-from imagefinder.serve.problems import ERRORS, problem
+from imagefinder.serve.problem_schema import ERRORS, Described, errors
+from imagefinder.serve.problems import problem
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import (
     ModelsAnswer,
@@ -19,14 +20,21 @@ from imagefinder.serve.wire import (
 )
 
 RETRY_AFTER = {"Retry-After": "5"}
+FIGURES: Described = {
+    200: {
+        "content": {
+            "text/plain": {"schema": {"type": "string"}, "example": "imagefinder_requests…"}
+        }
+    }
+}
 
 
 def routes(service: Service) -> APIRouter:
     """The collection: counts, models, skipped images."""
-    router = APIRouter(prefix="/v1", tags=["collection"], responses=ERRORS)
+    router = APIRouter(prefix="/v1", tags=["collection"], responses=errors())
     finder, options = service.finder, service.options
 
-    @router.get("/status", response_model=StatusAnswer)
+    @router.get("/status", summary="Status", response_model=StatusAnswer)
     async def status(request: Request) -> StatusAnswer:
         """Counts, model and size."""
         state = await service.work(request, finder.status)
@@ -42,13 +50,13 @@ def routes(service: Service) -> APIRouter:
             read_only=options.read_only,
         )
 
-    @router.get("/models", response_model=ModelsAnswer)
+    @router.get("/models", summary="Models", response_model=ModelsAnswer)
     async def models(request: Request) -> ModelsAnswer:
         """The models that searches and embeddings can use."""
         state = await service.work(request, finder.status)
         return ModelsAnswer(models=[WireModel(name=state.model, dim=state.dim, default=True)])
 
-    @router.get("/skipped", response_model=SkippedAnswer)
+    @router.get("/skipped", summary="Skipped images", response_model=SkippedAnswer)
     async def skipped(request: Request) -> SkippedAnswer:
         """The images that could not be indexed, with the reasons."""
         found = await service.work(request, partial(finder.skipped))
@@ -61,19 +69,24 @@ def routes(service: Service) -> APIRouter:
 
 def watching(service: Service, probe: Probe) -> APIRouter:
     """For load balancers and monitoring; none of it needs the model or waits in a queue."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], responses={421: ERRORS[421]})
 
-    @router.get("/ping", response_model=str)
+    @router.get("/ping", summary="Ping", response_model=str, responses=example("pong"))
     async def ping() -> JSONResponse:
         """`"pong"`"""
         return JSONResponse("pong")
 
-    @router.get("/healthz")
+    @router.get("/healthz", summary="Alive?", responses=example({"status": "alive"}))
     async def healthz() -> dict[str, str]:
         """The process lives."""
         return {"status": "alive"}
 
-    @router.get("/readyz", responses={503: ERRORS[503]}, response_model=dict[str, str])
+    @router.get(
+        "/readyz",
+        summary="Ready?",
+        response_model=dict[str, str],
+        responses={**example({"status": "ready"}), 503: ERRORS[503]},
+    )
     async def readyz() -> Response:
         """A real embedding and a real search succeeded lately."""
         if probe.ready:
@@ -82,14 +95,17 @@ def watching(service: Service, probe: Probe) -> APIRouter:
 
     @router.get(
         "/metrics",
+        summary="Metrics",
         response_class=Response,
-        responses={
-            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-            401: ERRORS[401],
-        },
+        responses={**FIGURES, **errors()},
     )
     async def metrics() -> Response:
         """For Prometheus."""
         return Response(service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return router
+
+
+def example(answer: object) -> Described:
+    """What the answer looks like."""
+    return {200: {"content": {"application/json": {"example": answer}}}}
