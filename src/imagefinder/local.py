@@ -136,7 +136,8 @@ class LocalFinder(ImageFinder):
     def add(self, uploads: Sequence[Upload], *, source: str = UPLOADS) -> AddReport:
         collection = self._session.collection(create=True)
         embedder = self._session.embedder()
-        store = collection.store_for(embedder.spec)
+        with collection.writing:  # several threads may want the first space
+            store = collection.store_for(embedder.spec)
         report = Adder(collection, store, embedder, source, self._limits)(uploads)
         self._session.optimizer.poke(store)
         return report
@@ -318,6 +319,7 @@ class LocalFinder(ImageFinder):
         """From now on every image is embedded by `through(model)`, and, unless `full_paths`, uris
         of local images are the paths below their sources' folders."""
         self._session.through = through
+        self._session._used = None  # without it, where the model has worked already
         self._session.full_paths = full_paths
 
     def announce(self, address: str) -> None:

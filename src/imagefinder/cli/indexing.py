@@ -140,6 +140,7 @@ def leave() -> None:
     """Ends the process: like every crash, it loses nothing that was acknowledged."""
     if is_person(sys.stderr):
         console(stderr=True).show_cursor()
+    note("stopped")
     os._exit(INTERRUPTED)
 
 

@@ -1,11 +1,10 @@
 """HTTP with one service: its address, the key, patience, and its errors as ours."""
 
-import random
-import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from itertools import count
+from random import uniform
 from threading import Event
 from typing import Any, TypeAlias, TypeVar
 
@@ -13,6 +12,7 @@ import httpx
 
 from imagefinder._version import __version__
 from imagefinder.client.address import base_url, is_own_machine
+from imagefinder.client.network import gone
 from imagefinder.client.patience import USUAL, Patience, Trouble, Troubles
 from imagefinder.client.problems import busy, error_of, no_service
 from imagefinder.errors import CollectionError, ImageNotFoundError, UsageError
@@ -32,6 +32,15 @@ LIMITS = httpx.Limits(
     max_keepalive_connections=16,
     keepalive_expiry=3.0,  # servers close idle connections after 5 s, often while one is reused
 )
+
+
+class AgainError(Exception):
+    """Another attempt may succeed, after `wait` seconds where the service says so; `problem` is
+    what to raise when there is none."""
+
+    def __init__(self, trouble: Trouble, problem: CollectionError, wait: float = 0.0) -> None:
+        super().__init__(trouble.value)
+        self.trouble, self.problem, self.wait = trouble, problem, wait
 
 
 class Connection:
@@ -90,37 +99,46 @@ class Connection:
         patience: Patience = USUAL,
     ) -> httpx.Response:
         """A good answer. Raises what error_of makes of a bad one, and CollectionError."""
-        files = None if form is None else list(encoded(form))
         sent = [*params, *(form or ())]
         filter = next((str(value) for name, value in sent if name == "filter"), "")
+        request = self._client.build_request(
+            method,
+            path,
+            params=list(params) or None,
+            files=None if form is None else list(encoded(form)),
+            json=body,
+        )
+        request.read()  # so that it can be sent again
         mine = Troubles()
         for attempt in count():
             self._check_open()
-            wait = min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
             try:
-                response = self._client.request(
-                    method, path, params=list(params) or None, files=files, json=body
-                )
-            except httpx.RequestError as error:
-                problem = gone(error, self.url, known=self._answered)
-                trouble, limit = Trouble.GONE, patience.gone
-                if not self._answered or isinstance(error, httpx.TimeoutException):
-                    raise problem from error
-            else:
-                self._answered = True
-                self._troubles.end(Trouble.GONE)
-                if response.status_code not in BUSY:
-                    self._troubles.end(Trouble.BUSY)
-                    if response.is_success:
-                        return response
-                    raise error_of(response, self.url, filter)
-                wait = max(wait, retry_after(response))
-                problem = busy(response, self.url)
-                trouble, limit = Trouble.BUSY, patience.busy
-            if max(mine.meet(trouble), self._troubles.meet(trouble)) + wait > limit:
-                raise problem
-            self._wait(wait, patience.stop, problem)
+                return self._ask(request, filter)
+            except AgainError as again:
+                wait = max(again.wait, min(FIRST_WAIT * 2**attempt, LONGEST_WAIT) * uniform(0.5, 1))
+                spent = max(mine.meet(again.trouble), self._troubles.meet(again.trouble))
+                if spent + wait > patience.limit(again.trouble):
+                    raise again.problem from again
+                self._wait(wait, patience.stop, again.problem)
         raise AssertionError("unreachable")
+
+    def _ask(self, request: httpx.Request, filter: str) -> httpx.Response:
+        """A good answer at once. Raises AgainError where another attempt may help."""
+        try:
+            response = self._client.send(request)
+        except httpx.RequestError as error:
+            problem = gone(error, self.url, known=self._answered)
+            if not self._answered or isinstance(error, httpx.TimeoutException):
+                raise problem from error
+            raise AgainError(Trouble.GONE, problem) from error
+        self._answered = True
+        self._troubles.end(Trouble.GONE)
+        if response.status_code in BUSY:
+            raise AgainError(Trouble.BUSY, busy(response, self.url), retry_after(response))
+        self._troubles.end(Trouble.BUSY)
+        if response.is_success:
+            return response
+        raise error_of(response, self.url, filter)
 
     def close(self) -> None:
         """Ends waits and connections."""
@@ -173,36 +191,3 @@ def retry_after(response: httpx.Response) -> float:
         return max(parsedate_to_datetime(header).timestamp() - time.time(), 0.0)
     except (ValueError, TypeError):
         return 0.0
-
-
-def gone(error: httpx.RequestError, url: str, *, known: bool) -> CollectionError:
-    """Nothing answers, or not to the end. `known`: it did before."""
-    if known:
-        return CollectionError(f"{url}: the service does not answer any more ({words(error)})")
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
-        remedy = "" if "TLS" in words(error) else "; start it with: imagefinder serve"
-        return CollectionError(f"no service answers at {url} ({words(error)}){remedy}")
-    return CollectionError(f"{url}: no proper answer ({words(error)}); check the address")
-
-
-def words(error: httpx.RequestError) -> str:
-    """Why, as far as the network tells."""
-    for cause in causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its TLS certificate is not valid: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return "TLS failed"
-        if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
-        if isinstance(cause, OSError) and not isinstance(cause, TimeoutError) and cause.strerror:
-            return cause.strerror.lower()
-    if isinstance(error, httpx.TimeoutException):
-        return "it takes too long"
-    return "connection closed" if isinstance(error, httpx.RemoteProtocolError) else "network error"
-
-
-def causes(error: BaseException | None) -> Iterable[BaseException]:
-    """The error and what led to it."""
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

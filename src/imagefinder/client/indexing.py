@@ -9,8 +9,9 @@ from threading import Event
 
 from imagefinder.ahead import ahead, chunks
 from imagefinder.client.comparing import Candidate, Counted, Sender
-from imagefinder.client.connection import Connection, Patience
+from imagefinder.client.connection import Connection
 from imagefinder.client.lookup import LOOKUP, known
+from imagefinder.client.patience import Patience
 from imagefinder.client.uploading import BATCH, WORKERS, Uploader, not_an_id
 from imagefinder.errors import CollectionError, SourceError
 from imagefinder.protocols import Source

@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 from imagefinder.arrays import Embedding
 from imagefinder.client import wire
-from imagefinder.client.connection import USUAL, Connection, Patience
+from imagefinder.client.connection import Connection
 from imagefinder.client.paths import can_be_id
+from imagefinder.client.patience import USUAL, Patience
 from imagefinder.types import ImageRecord
 
 LOOKUP = 50  # ids asked for at once,

@@ -5,6 +5,13 @@ from enum import Enum
 from threading import Event
 from time import monotonic
 
+FORGOTTEN = 120.0  # seconds, longer than between two attempts: another such trouble is a new one
+
+
+class Trouble(Enum):
+    BUSY = "it answers that it is too busy"
+    GONE = "it does not answer"
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -15,13 +22,11 @@ class Patience:
     gone: float = 5.0
     stop: Event | None = None
 
+    def limit(self, trouble: Trouble) -> float:
+        return self.busy if trouble is Trouble.BUSY else self.gone
+
 
 USUAL = Patience()
-
-
-class Trouble(Enum):
-    BUSY = "it answers that it is too busy"
-    GONE = "it does not answer"
 
 
 class Troubles:
@@ -29,13 +34,16 @@ class Troubles:
     given up, the others need not try for as long again."""
 
     def __init__(self) -> None:
-        self._since: dict[Trouble, float] = {}
+        self._times: dict[Trouble, tuple[float, float]] = {}  # of the first and of the last one
 
     def meet(self, trouble: Trouble) -> float:
-        """The seconds for which there has been nothing else."""
+        """The seconds since the first of a row."""
         now = monotonic()
-        return now - self._since.setdefault(trouble, now)
+        first, last = self._times.get(trouble, (now, now))
+        if now - last > FORGOTTEN:
+            first = now
+        self._times[trouble] = first, now
+        return now - first
 
-    def end(self, *troubles: Trouble) -> None:
-        for trouble in troubles:
-            self._since.pop(trouble, None)
+    def end(self, trouble: Trouble) -> None:
+        self._times.pop(trouble, None)

@@ -88,7 +88,8 @@ def details(response: httpx.Response) -> Mapping[str, object]:
 def busy(response: httpx.Response, url: str) -> CollectionError:
     """It may work later."""
     detail = str(details(response).get("detail") or f"HTTP {response.status_code}")
-    return CollectionError(f"{url}: {detail}; it was tried several times, try again later")
+    remedy = "" if "again" in detail else "; try again later"
+    return CollectionError(f"{url}: {detail}{remedy}")
 
 
 def failed(url: str, status: int, problem: Mapping[str, object]) -> CollectionError:

@@ -6,8 +6,9 @@ from functools import partial
 from json import dumps
 
 from imagefinder.client import wire
-from imagefinder.client.connection import USUAL, Answer, Connection, Form, Patience
+from imagefinder.client.connection import Answer, Connection, Form
 from imagefinder.client.paths import can_be_id
+from imagefinder.client.patience import USUAL, Patience
 from imagefinder.client.pictures import media_type, problem
 from imagefinder.errors import ImageError, UsageError
 from imagefinder.types import MAX_ID_BYTES, AddReport, Skipped, Upload, is_text

@@ -42,6 +42,7 @@ class Adder:
 
     def __call__(self, uploads: Sequence[Upload]) -> AddReport:
         """What became of each. Nothing of it is acknowledged before this returns."""
+        self.collection.settle()  # a write that failed before, as on a full disk
         root = UPLOADS if self.source == UPLOADS else f"{UPLOADS}:{self.source}"
         number = self.collection.ledger.source(root, FOLDER)
         report = AddReport()
@@ -118,8 +119,11 @@ class Adder:
                 report.updated.append(id)
             else:
                 report.unchanged.append(id)
-        elif isinstance(item, Revised) or (owner is not None and not may_replace):
+        elif owner is not None and not may_replace:
             problem = f"the id {id} belongs to another image already; give this one another id"
+            report.skipped.append(Skipped(id, handed.uploads[id].name, problem))
+        elif isinstance(item, Revised):
+            problem = f"the image {id} was removed or replaced meanwhile; add it again"
             report.skipped.append(Skipped(id, handed.uploads[id].name, problem))
         else:
             committer.waiting.append(self._with_bytes(item, handed))

@@ -68,4 +68,6 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     app.add_middleware(Head)
     app.add_middleware(protected, options=options)
     app.add_middleware(Measured, metrics=service.metrics)
+    # now, not with the first request: an option that makes no sense is told before it starts
+    app.middleware_stack = app.build_middleware_stack()
     return app

@@ -21,11 +21,13 @@ TAGS = [
     {"name": "images", "description": "The images of the collection, and new ones."},
     {"name": "collection", "description": "What the collection is."},
     {"name": "health", "description": "For load balancers and monitoring."},
+    {"name": "reference", "description": "For clients of the services that came before this."},
 ]
 KEYS = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+JSON = "application/json"
 
 Document = dict[str, Any]
 
@@ -45,6 +47,7 @@ def describe(app: FastAPI, *, keys: bool) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas[NAME] = SCHEMA
             restore_nulls(schemas)
+            drop_own_errors(document)
             if keys:
                 add_keys(document)
         assert app.openapi_schema is not None
@@ -60,6 +63,18 @@ def restore_nulls(schemas: Document) -> None:
             extra = model.model_config.get("json_schema_extra")
             if isinstance(extra, Mapping):
                 schemas[name].update(extra)
+
+
+def drop_own_errors(document: Document) -> None:
+    """FastAPI says of every route with a parameter that it may be answered in FastAPI's form. Ours
+    are not, and those that do not say so themselves take any text."""
+    own = {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            if operation["responses"].get("422", {}).get("content", {}).get(JSON) == own:
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
 
 
 def add_keys(document: Document) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -114,7 +115,8 @@ class Service:
         job = Job()
         if self._batcher is not None:
             self._batcher.expect(job)
-        running = self._pool.submit(self._run, job, call)
+        # with the context, so that log lines have the request's id
+        running = self._pool.submit(copy_context().run, self._run, job, call)
         running.add_done_callback(partial(self._leave, job))  # also when it never began
         return job, running
 

@@ -2,12 +2,12 @@
 
 from starlette.types import Scope
 
-HEALTH = frozenset({"/ping", "/healthz", "/readyz"})
+HEALTH = frozenset({"/ping", "/healthz", "/readyz", "/health"})
 DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 ASSETS = "/static-offline-docs/"  # where fastapi-offline puts what the pages of DOCS load
 METRICS = "/metrics"
 
-_OPEN = HEALTH | DOCS | {"/openapi.json"}
+_OPEN = HEALTH | DOCS | {"/", "/openapi.json"}
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -1,7 +1,7 @@
 """The routes of the services that came before this one, for their clients, in their own forms."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, TypeAlias
@@ -16,9 +16,9 @@ from imagefinder._version import __version__
 from imagefinder.errors import UsageError
 from imagefinder.local import LocalFinder
 from imagefinder.search import MAX_K
-from imagefinder.serve.query_dir import read_below
+from imagefinder.serve import problem_schema
 from imagefinder.serve.records import image_path
-from imagefinder.serve.reference_errors import (
+from imagefinder.serve.reference.errors import (
     ClosestRoute,
     PlainError,
     PredictError,
@@ -27,6 +27,7 @@ from imagefinder.serve.reference_errors import (
     errors,
     missing,
 )
+from imagefinder.serve.reference.query_dir import read_below
 from imagefinder.serve.routes.images import name_of
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import Score, example
@@ -34,7 +35,7 @@ from imagefinder.sources.address import is_http
 from imagefinder.types import Hit
 
 CLOSEST = 3
-JSON = "application/json"
+JSON, FORM = "application/json", "multipart/form-data"
 DEFAULT = "resnet50"  # what clients that name no model have always got
 FIELDS = ("id", "name", "score")
 SPARE = 8  # hits that may be copies of the query before a second search is needed
@@ -45,7 +46,14 @@ EXACT = 2**53  # whole numbers up to here are the same to every reader of JSON
 PIXEL = "GIF89a\1\0\1\0\0\0\0,\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 URL = "https://www.python.org/static/img/python-logo.png"
 
+LINKED: JsonValue = {
+    "id": 461828,
+    "score": 0.91,
+    "image": "http://localhost:8000/v1/images/461828/thumbnail",
+}
+
 WireId: TypeAlias = int | str
+ENCODING: dict[str, JsonValue] = {"file": {"contentType": "image/*"}}
 IMAGE = File(description="An encoded image.", examples=[PIXEL])
 Picture = Annotated[UploadFile, IMAGE]
 
@@ -69,14 +77,6 @@ class ReferenceIds(BaseModel):
 
 
 class ReferenceHit(BaseModel):
-    model_config = example(
-        {
-            "id": 461828,
-            "score": 0.91,
-            "image": "http://localhost:8000/v1/images/461828/thumbnail",
-        }
-    )
-
     id: WireId
     score: Score
     image: str = Field(description="Where the picture is.")
@@ -98,6 +98,7 @@ def routes(service: Service) -> APIRouter:
     router.include_router(closest_img_ids(service))
     router.include_router(predict(service))
     router.include_router(others(service))
+    router.include_router(health(service))
     return router
 
 
@@ -116,8 +117,8 @@ def closest_img_ids(service: Service) -> APIRouter:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "multipart/form-data": {"schema": {"required": ["file"]}},
-                    "application/json": {"schema": PathQuery.model_json_schema()},
+                    FORM: {"schema": {"required": ["file"]}, "encoding": ENCODING},
+                    JSON: {"schema": PathQuery.model_json_schema()},
                 },
             }
         },
@@ -126,9 +127,7 @@ def closest_img_ids(service: Service) -> APIRouter:
         request: Request, file: Annotated[UploadFile | SkipJsonSchema[None], IMAGE] = None
     ) -> list[WireId]:
         """The ids of the 3 closest images. `{"image_path": ...}` names an image of the server,
-        below the directory that the operator allows.
-
-        `curl -F file=@cat.jpg http://localhost:8000/closest_img_ids`"""
+        below the directory that the operator allows."""
         if is_json(request):
             path = (await path_query(request)).image_path
             read = partial(read_below, options.query_dir, path, options.max_body_bytes)
@@ -149,21 +148,8 @@ def predict(service: Service) -> APIRouter:
         "/predict/",
         summary="Closest images of a model",
         response_model=None,
-        responses={200: {"content": {"application/json": PREDICTION}}},
-        openapi_extra={
-            "requestBody": {
-                "content": {
-                    "multipart/form-data": {
-                        "example": {
-                            "file": PIXEL,
-                            "nb_similar_images": CLOSEST,
-                            "retrieved_ref": "id,name,score",
-                            "ignore_duplicate": True,
-                        }
-                    }
-                }
-            }
-        },
+        responses={200: {"content": {JSON: PREDICTION}}},
+        openapi_extra=picture({"nb_similar_images": 2, "retrieved_ref": "id,score"}),
     )
     async def predict(
         request: Request,
@@ -182,9 +168,7 @@ def predict(service: Service) -> APIRouter:
             bool, Form(description="Leave out images with the same bytes as the query.")
         ] = True,
     ) -> Response:
-        """The closest images, best first; the number asked for is in the name of their list.
-
-        `curl -F file=@cat.jpg -F nb_similar_images=5 http://localhost:8000/predict/`"""
+        """The closest images, best first; the number asked for is in the name of their list."""
         model = model_of(service, model_name or image_model_name)
         fields = fields_of(retrieved_ref)
         search = partial(unlike, service.finder) if ignore_duplicate else service.finder.search
@@ -199,29 +183,35 @@ def predict(service: Service) -> APIRouter:
 
 
 def others(service: Service) -> APIRouter:
-    """Those that have FastAPI's own errors."""
-    router = APIRouter(route_class=ReferenceRoute, responses=errors(PlainError))
+    """Those whose errors are FastAPI's own."""
+    router = APIRouter(route_class=ReferenceRoute)
     kind = "content" if service.options.serve_content else "thumbnail"
 
-    @router.post("/similarity-search", summary="Closest ids", response_model=ReferenceIds)
+    @router.post(
+        "/similarity-search",
+        summary="Closest ids",
+        response_model=ReferenceIds,
+        responses=errors(PlainError),
+        openapi_extra=picture(),
+    )
     async def similarity_search(request: Request, file: Picture) -> ReferenceIds:
-        """The ids of the 3 closest images.
-
-        `curl -F file=@cat.jpg http://localhost:8000/similarity-search`"""
+        """The ids of the 3 closest images."""
         hits = await closest(service, request, partial(bytes, await file.read()))
         return ReferenceIds(ids=[wire_id(hit.id) for hit in hits])
 
     @router.post(
-        "/search-by-url", summary="Closest images of a URL", response_model=list[ReferenceHit]
+        "/search-by-url",
+        summary="Closest images of a URL",
+        response_model=Annotated[list[ReferenceHit], Field(examples=[[LINKED]])],
+        responses=errors(PlainError),
+        openapi_extra={"requestBody": {"content": {JSON: {"example": {"url": URL}}}}},
     )
     async def search_by_url(
         request: Request,
         url: Annotated[str | SkipJsonSchema[None], Query(examples=[URL])] = None,
         body: UrlQuery | None = None,
     ) -> list[ReferenceHit]:
-        """The 3 images closest to the one at a URL, which is in the query or in the body.
-
-        `curl -X POST 'http://localhost:8000/search-by-url?url=https://example.org/cat.jpg'`"""
+        """The 3 images closest to the one at a URL, which is in the query or in the body."""
         address = url or (body.url if body else None)
         if address is None:
             raise missing("query", "url")
@@ -237,19 +227,23 @@ def others(service: Service) -> APIRouter:
         response_model=Annotated[
             dict[str, float], Field(examples=[{"461828": 0.91, "165352": 0.88, "224667": 0.87}])
         ],
+        responses=errors(PlainError),
+        openapi_extra=picture(),
     )
     async def image_finder(request: Request, file: Picture) -> dict[str, float]:
-        """The ids of the 3 closest images with their cosine similarity, best first.
-
-        `curl -F file=@cat.jpg http://localhost:8000/image_finder`"""
+        """The ids of the 3 closest images with their cosine similarity, best first."""
         hits = await closest(service, request, partial(bytes, await file.read()))
         return {hit.id: hit.score for hit in hits}
 
+    return router
+
+
+def health(service: Service) -> APIRouter:
+    router = APIRouter(responses=problem_schema.errors())
+
     @router.get("/health", summary="Name and versions", response_model=ReferenceHealth)
     async def health() -> ReferenceHealth:
-        """What answers here.
-
-        `curl http://localhost:8000/health`"""
+        """What answers here."""
         return ReferenceHealth(
             name="ImageFinder", api_version=__version__, model_version=service.space(None)
         )
@@ -276,13 +270,21 @@ PREDICTION: dict[str, JsonValue] = {
         },
     },
     "example": {
-        "pretrained_model": "resnet50",
-        "top_3_similar_images": [{"id": 461828, "name": "cat.jpg", "score": 0.91}],
+        "pretrained_model": "efficientnet-lite0",
+        "top_2_similar_images": [{"id": 461828, "score": 0.91}, {"id": 165352, "score": 0.88}],
     },
 }
 
 
 # from the request
+
+
+def picture(rest: Mapping[str, JsonValue] | None = None) -> dict[str, JsonValue]:
+    """For the description of a route: its `file` is a picture; an example of the other fields."""
+    content: dict[str, JsonValue] = {"encoding": ENCODING}
+    if rest:
+        content["example"] = dict(rest)
+    return {"requestBody": {"content": {FORM: content}}}
 
 
 def is_json(request: Request) -> bool:

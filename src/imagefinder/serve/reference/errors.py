@@ -18,6 +18,7 @@ from imagefinder.serve.wire import example
 
 NOT_VALID = "Image not valid"
 MAX_FAULTS = 20  # of one request, told
+OWN = (400, 500, 501, 503)  # what the routes themselves answer, beside 422
 
 
 class ReferenceRoute(APIRoute):
@@ -51,7 +52,7 @@ class ReferenceRoute(APIRoute):
         faults = [Fault.of(fault) for fault in error.errors()[:MAX_FAULTS]]
         if any(fault.type == "missing" for fault in faults):
             return JSONResponse({"detail": [fault.model_dump() for fault in faults]}, 422)
-        return self._told(400, "; ".join(f"{fault.loc[-1]}: {fault.msg}" for fault in faults))
+        return self._told(400, "; ".join(f"{fault.field}: {fault.msg}" for fault in faults))
 
     def _failed(self, error: ImageFinderError) -> Response:
         problem = of_error(error)  # which logs what the operator has to know
@@ -78,15 +79,21 @@ class PredictRoute(ReferenceRoute):
 
 
 class Fault(BaseModel):
-    """Never the input: it may be a file, or huge."""
-
     type: str
     loc: list[int | str]
     msg: str
 
+    @property
+    def field(self) -> str:
+        """Its name; the place of an error in JSON is a number behind it."""
+        return next(part for part in reversed(self.loc) if isinstance(part, str))
+
     @classmethod
     def of(cls, fault: Mapping[str, Any]) -> "Fault":
+        """Without the input, which may be a file, or huge."""
         message = scrub(fault["msg"].removeprefix("Value error, "), 300)
+        if message.startswith("Expected UploadFile"):
+            message = "Input should be a file"
         return cls(type=fault["type"], loc=list(fault["loc"]), msg=message)
 
 
@@ -105,19 +112,21 @@ class PlainError(BaseModel):
 
 
 class PredictError(BaseModel):
-    model_config = example({"detail": {"error": "nb_similar_images: Input should be a number"}})
+    model_config = example(
+        {"detail": {"error": "nb_similar_images: Input should be a valid integer"}}
+    )
 
     detail: dict[str, str]
 
 
 def errors(form: type[BaseModel]) -> problem_schema.Described:
-    """What a route may answer, for its description: problems, or its own form of an error."""
-    statuses = problem_schema.errors(501, body=True)
-    own = {400, 500, 501, 503}
-    found: problem_schema.Described = {
-        s: {**d, "model": form} if s in own else d for s, d in statuses.items()
-    }
-    return found | {422: {"description": "A field is missing.", "model": Missing}}
+    """What a route may answer, for its description: problems, and errors in its own form."""
+    described = problem_schema.errors(501, body=True)
+    for status in OWN:
+        described[status] = {**described[status], "model": form}
+    described[400] |= {"description": "The image, or another value, is not valid."}
+    described[422] = {"description": "A field is missing.", "model": Missing}
+    return described
 
 
 def missing(*where: str) -> RequestValidationError:
