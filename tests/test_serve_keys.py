@@ -22,7 +22,7 @@ PATHS = [
     ("GET", "/static-offline-docs/swagger-ui.css", 200, 200),
     ("GET", "/metrics", 401, 200),
     ("GET", "/v1/status", 401, 200),
-    ("GET", "/", 401, 404),
+    ("GET", "/", 404, 404),
     ("GET", "/nothing", 401, 404),
     ("HEAD", "/v1/status", 401, 405),
     ("OPTIONS", "/v1/status", 401, 405),
@@ -175,4 +175,4 @@ def test_of_the_real_routes_these_are_the_ones_that_write(tmp_path):
         ("DELETE", "/v1/images/{id}"),
     }
     without_key = {path for _, path in methods if is_open({"path": path})}
-    assert without_key == {"/ping", "/healthz", "/readyz"}
+    assert without_key == {"/health", "/healthz", "/ping", "/readyz"}
