@@ -76,7 +76,8 @@ build: ## build the container image (ENGINE=podman)
 	@$(ENGINE) build --tag $(IMAGE) .
 
 run-container: ## run the container image at http://127.0.0.1:8000 (PORT=); make stop ends it
-	@$(ENGINE) run --detach --rm --name $(IMAGE) --read-only --tmpfs /tmp --publish 127.0.0.1:$(PORT):8000 $(IMAGE)
+	@$(ENGINE) run --detach --rm --name $(IMAGE) --read-only --tmpfs /tmp --cap-drop ALL \
+		--security-opt no-new-privileges --stop-timeout 40 --publish 127.0.0.1:$(PORT):8000 $(IMAGE)
 	@echo "ImageFinder runs at $(SERVICE); make request, make stop"
 
 lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from io import TextIOWrapper
 
@@ -18,6 +19,8 @@ from imagefinder.errors import ImageFinderError, UsageError
 def main() -> None:
     """The `imagefinder` command."""
     one_arena_a_core()
+    # as Ctrl-C does; the first process of a container would not even end on it otherwise
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for letters that a pipe cannot take

@@ -253,10 +253,13 @@ def keys_of(file: Path | None) -> "tuple[Key, ...]":
     if file is None:
         return keys
     try:
-        return keys + parse_keys(file.read_text(encoding="utf-8"))
+        more = parse_keys(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not text"
         raise UsageError(f"{file}: the keys cannot be read ({reason})") from error
+    if not more:
+        raise UsageError(f"{file}: there is no key in it; write a line read:KEY or write:KEY")
+    return keys + more
 
 
 def network_of(text: str) -> "IPv4Network | IPv6Network":

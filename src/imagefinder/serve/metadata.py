@@ -1,26 +1,47 @@
 """Metadata that comes over the wire."""
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import Annotated
+
+from pydantic import (
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from imagefinder.errors import UsageError
 from imagefinder.types import Metadata, MetadataValue
 
 MAX_METADATA = 65_536  # bytes of JSON, of one image
-
 # JSON knows no NaN and no infinity, though some programs write them.
-METADATA = TypeAdapter(dict[str, MetadataValue], config=ConfigDict(allow_inf_nan=False))
+FINITE = ConfigDict(allow_inf_nan=False)
+
+
+def in_words(value: object, check: ValidatorFunctionWrapHandler) -> MetadataValue:
+    """One sentence for a value that is nothing of what it may be, instead of one for each."""
+    try:
+        checked: MetadataValue = check(value)
+    except ValidationError:
+        raise ValueError("must be text, a number, true, false, null, or a list of these") from None
+    return checked
+
+
+WireValue = Annotated[MetadataValue, WrapValidator(in_words)]
+
+_METADATA = TypeAdapter(dict[str, WireValue], config=FINITE)
 
 
 def metadata_of(text: str) -> Metadata:
-    """A JSON object of text, numbers, true, false, null and lists of these. Raises UsageError."""
+    """A JSON object. Raises UsageError."""
     check_size(text)
     try:
-        return METADATA.validate_json(text or "{}")
-    except ValidationError:
-        raise UsageError(
-            "metadata: must be a JSON object whose values are text, numbers, true, false, null,"
-            " or lists of these"
-        ) from None
+        return _METADATA.validate_json(text or "{}")
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, ("metadata", *fault["loc"])))
+        message = fault["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {message}; give a JSON object") from None
 
 
 def check_size(text: str) -> None:

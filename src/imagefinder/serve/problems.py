@@ -49,6 +49,7 @@ RETRY_STORE = "5"  # seconds
 CLIENT_GONE = 499  # nginx's: the client hung up before there was an answer
 
 INTERNAL = "Internal error; give the request id to the operator"
+NO_FILE = "Send it as a file, which with curl is image=@FILE"
 UNAVAILABLE = "The collection cannot be used at the moment; try again later"
 
 # What the client can act on: these errors' texts go out, scrubbed.
@@ -209,8 +210,11 @@ async def _not_valid(_: Request, error: Exception) -> Response:
 
 def _fault(where: tuple[str | int, ...], message: str) -> dict[str, str]:
     """Never the input: it may be a file, or huge."""
-    inside = where[1:] if len(where) > 1 else where  # body, query, path, header
+    # after body, query, path or header; a number there is a place in JSON that cannot be read
+    inside = where[1:] if len(where) > 1 and isinstance(where[1], str) else where[:1]
     field = ".".join(str(part) for part in inside)
+    if "Expected UploadFile" in message:
+        message = NO_FILE
     message = scrub(message.removeprefix("Value error, "), 300)
     return {"field": cut(printable(field[:400]), 100), "message": message}
 

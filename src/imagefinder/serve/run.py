@@ -27,6 +27,7 @@ log = logging.getLogger("imagefinder.serve")
 
 TALKATIVE = ("uvicorn.error", "httpx", "httpcore")  # their notes say less than ours, or too much
 SHUTDOWN_SECONDS = 30  # for requests that run when the service is told to end
+UNFINISHED = "demo.unfinished"  # a file of a collection that did not get all demo images yet
 BACKLOG = 2048  # connections that wait to be accepted
 IDLE_SECONDS = 75  # that a connection is kept open: longer than proxies keep theirs
 
@@ -87,10 +88,12 @@ def serve(plan: Plan, sockets: list[socket.socket]) -> None:
         warn(plan)
         url = address_of(sockets[0])
         finder.announce(url)
+        server = Server(config, partial(tell, url, finder))
         for number in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn ends properly on these and then raises them again: that is the end already
-            signal.signal(number, lambda *_: None)
-        Server(config, partial(tell, url, finder)).run(sockets=sockets)
+            # for a signal before uvicorn takes them over; once it has ended properly on one it
+            # raises that again, and then this is all that is left to do
+            signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+        server.run(sockets=sockets)
     finally:
         finder.close()
     log.info("stopped; the collection is closed")
@@ -139,11 +142,22 @@ def opened(plan: Plan) -> LocalFinder:
             raise CollectionNotFoundError(
                 f"{error}, or serve with --create or --demo to begin with"
             ) from error
-        if plan.start == "demo":
-            log.info("indexing the demo images into a new collection")
-            finder.index(demo_images())
         finder.create()
+    if plan.start == "demo":
+        begin_with_demo(finder)
     return finder
+
+
+def begin_with_demo(finder: LocalFinder) -> None:
+    """Index the demo images into a collection in which nothing ever was, or go on where an earlier
+    start was cut off. A collection that somebody has emptied stays empty."""
+    status = finder.status()
+    unfinished = Path(status.path) / UNFINISHED
+    if unfinished.exists() or not (status.images or status.sources):
+        log.info("indexing the demo images")
+        unfinished.touch()
+        finder.index(demo_images())
+        unfinished.unlink()
 
 
 def demo_images() -> Path:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from imagefinder.types import Metadata, MetadataValue
+from imagefinder.serve.metadata import FINITE, WireValue
+from imagefinder.types import Metadata
 
 Score = Annotated[float, Field(description="Cosine similarity, -1 to 1.")]
 WireMetadata = dict[str, JsonValue]
@@ -121,12 +122,12 @@ class MetadataChange(BaseModel):
     """A JSON merge patch (RFC 7396): null takes a value out, what is not named stays."""
 
     model_config = ConfigDict(
+        **FINITE,
         extra="forbid",
-        allow_inf_nan=False,
         json_schema_extra={"examples": [{"metadata": {"label": "tiger", "draft": None}}]},
     )
 
-    metadata: dict[str, MetadataValue]
+    metadata: dict[str, WireValue]
 
 
 class EmbedAnswer(BaseModel):
