@@ -118,8 +118,8 @@ def asked_to_stop() -> Iterator[Event]:
 
     def on_interrupt(*_: object) -> None:
         stop.set()
-        note("finishing what is under way; Ctrl-C again to stop at once")
         signal.signal(signal.SIGINT, at_once)
+        note("finishing what is under way; Ctrl-C again to stop at once")
 
     before = signal.signal(signal.SIGINT, on_interrupt)
     try:

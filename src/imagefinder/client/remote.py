@@ -152,7 +152,7 @@ class RemoteFinder(ImageFinder):
         form = query_form(asked, pictures)
         form += [("k", str(k)), *self._space(), *filter_of(filter)]
         if exact:
-            pass
+            form.append(("exact", "true"))
         with about(pictures):
             return self._connection.post("v1/search", form, wire.hits)
 
