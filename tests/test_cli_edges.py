@@ -141,6 +141,6 @@ def test_no_secret_in_the_title_of_a_page() -> None:
 def test_completion() -> None:
     script = process(_IMAGEFINDER_COMPLETE="source_bash")  # without asking which shell this is
     assert (script.returncode, "imagefinder" in script.stdout) == (0, True)
-    words = {"COMP_WORDS": "imagefinder se", "COMP_CWORD": "1"}
+    words = {"COMP_WORDS": "imagefinder sea", "COMP_CWORD": "1"}
     found = process(_IMAGEFINDER_COMPLETE="complete_bash", **words)
     assert found.stdout.split() == ["search"]

@@ -1,7 +1,7 @@
 """query -> hits: fetch -> decode -> preprocess -> embed -> search."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,15 +63,7 @@ class Searcher:
 
     def embed(self, query: Query) -> Embedding:
         """(dim,): the weighted mean of the parts' embeddings, normalised."""
-        total = np.zeros(self.store.dim, dtype=np.float64)
-        for part in query.parts:
-            total += part.weight * self._embed_part(part)
-        length = float(np.linalg.norm(total))
-        if not math.isfinite(length) or length < 1e-6:
-            raise UsageError("the parts of the query cancel out; change their weights")
-        if len(query.parts) == 1 and query.parts[0].weight == 1.0:
-            return total.astype(np.float32)  # unit length already, to the last bit
-        return (total / length).astype(np.float32)
+        return weighted_mean((part.weight, self._embed_part(part)) for part in query.parts)
 
     def _embed_part(self, part: Part) -> Embedding:
         match part:
@@ -145,6 +137,19 @@ class Fetched:
 
     where: str
     data: bytes
+
+
+def weighted_mean(parts: Iterable[tuple[float, Embedding]]) -> Embedding:
+    """(dim,): of unit length. Raises UsageError where the parts cancel out."""
+    weighted = [np.float64(weight) * row for weight, row in parts]
+    total = np.sum(weighted, axis=0)
+    length = float(np.linalg.norm(total))
+    if not math.isfinite(length) or length < 1e-6:
+        raise UsageError("the parts of the query cancel out; change their weights")
+    # one image as it is has unit length already, to the last bit
+    unit = total if len(weighted) == 1 and abs(length - 1) < 1e-6 else total / length
+    row: Embedding = unit.astype(np.float32)
+    return row
 
 
 def confidence(score: float, spec: ModelSpec | None) -> float | None:

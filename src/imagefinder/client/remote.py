@@ -14,7 +14,6 @@ from imagefinder.ahead import ahead
 from imagefinder.arrays import Embedding
 from imagefinder.client import wire
 from imagefinder.client.connection import Connection, Params
-from imagefinder.client.embedding import combined
 from imagefinder.client.indexing import Indexer
 from imagefinder.client.lookup import known
 from imagefinder.client.paths import can_be_id, image_path
@@ -36,6 +35,7 @@ from imagefinder.filters import parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.protocols import Embedder
 from imagefinder.query import ImagePart, Query, as_query
+from imagefinder.search import weighted_mean
 from imagefinder.sources import Fetcher, TableColumns, open_source
 from imagefinder.types import (
     UPLOADS,
@@ -197,7 +197,7 @@ class RemoteFinder(ImageFinder):
                 rows += self._connection.post("v1/embed", form, partial(wire.embeddings, count))
         rows += self._embeddings([part.id for part in ids])
         weights = [part.weight for kind in (images, texts, ids) for part in kind]
-        return combined(weights, rows)
+        return weighted_mean(zip(weights, rows, strict=True))
 
     # what is in the collection
 
