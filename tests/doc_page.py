@@ -13,6 +13,11 @@ and an HTML comment right above a fence:
     <!-- not run: REASON -->    leave the fence out
     <!-- exits with: 2 -->      its last command does
     <!-- first: COMMAND -->     run this before it, unseen by the reader
+    <!-- stays: URL -->         its last command is a server: it goes on in the background until the
+                                page ends or another one is to stay, and what comes next waits for
+                                the URL to answer. What it prints has to begin as shown.
+
+The docs' services are at port 8000 of this machine; each page has a port of its own in its place.
 """
 
 import os
@@ -25,28 +30,51 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import ndiff
 from pathlib import Path
+from typing import IO
 
 from markdown_it import MarkdownIt
 
 RUN = {"console", "python", "sh"}
 SHOWN = {"text", "csv", "json"}
-COMMENT = re.compile(r"<!-- (not run|exits with|first): (.+?) -->", re.DOTALL)
+COMMENT = re.compile(r"<!-- (not run|exits with|first|stays): (.+?) -->", re.DOTALL)
 SCORE = re.compile(r"(?<![\d.])-?\d\.\d{3}(?!\d)")
 CLOSE = 0.0021  # another processor may round the last of three digits otherwise
 SECONDS = 180.0  # for one page
 STYLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # bold, and the cursor coming and going
 MARK = "\x1e"  # around the exit code of each command
+ENDED = "\x1f"  # when the shell and all its jobs have
 HOME = "/home/ada"  # how the docs call the reader's home
+PORT = "8000"  # where the docs' services are
+CURL = re.compile(r"\bcurl\b")
+
+# The shell that runs a page. `ready URL` waits for what was put into the background last.
+PROLOGUE = """\
+ready() {
+    for _ in $(seq 600); do
+        curl -sfo /dev/null "$1" && return
+        kill -0 $! 2>/dev/null || return 1
+        sleep 0.1
+    done
+    return 1
+}
+end_jobs() {
+    kill $(jobs -p) 2>/dev/null
+    wait
+}
+trap 'end_jobs; printf "\\x1f"' EXIT
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One command as a shell takes it. `expected` None accepts any output."""
+    """One command as a shell takes it. `expected` None accepts any output. `stays` is the URL at
+    which a command answers that goes on in the background."""
 
     command: str
     line: int
     expected: str | None = None
     code: int = 0
+    stays: str | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +83,11 @@ class Page:
 
     steps: list[Step] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
+
+    @property
+    def needs_curl(self) -> bool:
+        """Whether it runs where there is curl only."""
+        return any(step.stays or CURL.search(step.command) for step in self.steps)
 
 
 def read_page(markdown: str) -> Page:
@@ -88,8 +121,10 @@ def steps_of(language: str, text: str, line: int, marks: Mapping[str, str]) -> I
         steps = [Step(f"python -W error - <<'END OF PROGRAM'\n{text}END OF PROGRAM", line)]
     else:
         steps = [Step(f"(set -e\n{text})", line)]
+    if "stays" in marks and language != "console":
+        raise ValueError(f"line {line}: only a command of a console session stays")
     yield from steps[:-1]
-    yield replace(steps[-1], code=int(marks.get("exits with", 0)))
+    yield replace(steps[-1], code=int(marks.get("exits with", 0)), stays=marks.get("stays"))
 
 
 def transcript(text: str, line: int) -> list[Step]:
@@ -108,52 +143,118 @@ def transcript(text: str, line: int) -> list[Step]:
 
 
 def run_page(page: Page, home: Path, environment: Mapping[str, str]) -> list[str]:
-    """Run the steps in one shell that sees a terminal, in its home; what went wrong, in words."""
-    script = home.with_name("script.sh")
-    script.write_text("".join(f"{s.command}\nprintf '{MARK}%d{MARK}' $?\n" for s in page.steps))
-    output = run(["bash", str(script)], home, environment).replace(os.path.realpath(home), HOME)
-    *pieces, rest = output.split(MARK)
+    """Run the steps in one shell that sees a terminal, in its home; what went wrong, in words.
+
+    `environment` names the page's own port in IMAGEFINDER_PORT."""
+    port = environment["IMAGEFINDER_PORT"]
+    shown, of_servers = (
+        output.replace(os.path.realpath(home), HOME).replace(
+            f"127.0.0.1:{port}", f"127.0.0.1:{PORT}"
+        )
+        for output in run(page, home, environment)
+    )
+    *pieces, rest = shown.split(MARK)
     codes = [int(code) for code in pieces[1::2]]
+    servers = iter(of_servers.split(MARK)[1:])
     problems = []
-    for step, shown, code in zip(page.steps, pieces[0::2], codes, strict=False):
+    for step, printed, code in zip(page.steps, pieces[0::2], codes, strict=False):
         where = f"line {step.line}: $ {step.command}\n"
+        found = next(servers) if step.stays else printed
         if code != step.code:
-            problems.append(f"{where}exit code {code}, not {step.code}\n{shown}")
-        elif step.expected is not None and not agree(step.expected, shown):
-            lines = ndiff(step.expected.splitlines(), shown.strip().splitlines())
+            problems.append(f"{where}exit code {code}, not {step.code}\n{found}")
+        elif not fits(step, found):
+            lines = ndiff((step.expected or "").splitlines(), found.strip().splitlines())
             problems.append(where + "\n".join(lines))
     if len(codes) < len(page.steps):
         unfinished = page.steps[len(codes)]
         problems.append(f"line {unfinished.line}: $ {unfinished.command}\ndid not end\n{rest}")
+    elif ENDED not in rest:
+        problems.append("the server did not end")
     return problems
 
 
-def run(command: Sequence[str], home: Path, environment: Mapping[str, str]) -> str:
-    """What a command prints on a terminal. Questions are answered with y."""
+def fits(step: Step, shown: str) -> bool:
+    """Whether a step printed what the page shows; of a server, the page shows the beginning."""
+    if step.expected is None or agree(step.expected, shown):
+        return True
+    return step.stays is not None and agree(step.expected + "\n...", shown)
+
+
+def run(page: Page, home: Path, environment: Mapping[str, str]) -> tuple[str, str]:
+    """What the steps print on a terminal, with a mark before and after each exit code, and what the
+    servers print on another, with a mark before each. Questions are answered with y."""
     ours, theirs = os.openpty()
-    tty.setraw(theirs)
+    ours_of_servers, theirs_of_servers = os.openpty()
+    for terminal in (theirs, theirs_of_servers):
+        tty.setraw(terminal)
+    file = home.with_name("script.sh")
+    file.write_text(script(page.steps, environment["IMAGEFINDER_PORT"], theirs_of_servers))
     answers = home.with_name("answers")
     answers.write_text("y\n" * 20)
     with answers.open() as stdin:
-        process = subprocess.Popen(
-            command,
-            cwd=home,
-            env=dict(environment),
-            stdin=stdin,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-    os.close(theirs)
+        process = started(file, home, environment, stdin, theirs, theirs_of_servers)
     clock = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     clock.start()
+    of_servers = bytearray()
+    reading = threading.Thread(target=read_all, args=(ours_of_servers, of_servers))
+    reading.start()
     printed = bytearray()
-    while data := read_some(ours):
-        printed += data
+    read_all(ours, printed)
     process.wait()
+    reading.join()
     clock.cancel()
-    os.close(ours)
-    return STYLE.sub("", printed.decode())
+    return STYLE.sub("", printed.decode()), STYLE.sub("", of_servers.decode())
+
+
+def script(steps: Sequence[Step], port: str, servers: int) -> str:
+    """All steps for one shell; servers print to the file descriptor `servers`."""
+    lines = [PROLOGUE]
+    for step in steps:
+        command = with_port(step.command, port)
+        if step.stays:
+            url = with_port(step.stays, port)
+            lines.append(f"end_jobs; printf '{MARK}' >&{servers}")
+            lines.append(f"{command} >&{servers} 2>&{servers} &\nready '{url}'")
+        else:
+            lines.append(command)
+        lines.append(f"printf '{MARK}%d{MARK}' $?")
+    return "\n".join(lines) + "\n"
+
+
+def with_port(text: str, port: str) -> str:
+    """The page's own port for the docs' one."""
+    return re.sub(rf"(127\.0\.0\.1|localhost):{PORT}\b", rf"\1:{port}", text)
+
+
+def started(
+    file: Path,
+    home: Path,
+    environment: Mapping[str, str],
+    stdin: IO[str],
+    terminal: int,
+    servers: int,
+) -> "subprocess.Popen[bytes]":
+    """The shell. It alone has the terminals now, so that they close when it and its jobs end."""
+    process = subprocess.Popen(
+        ["bash", str(file)],
+        cwd=home,
+        env=dict(environment),
+        stdin=stdin,
+        stdout=terminal,
+        stderr=terminal,
+        pass_fds=[servers],
+        start_new_session=True,
+    )
+    os.close(terminal)
+    os.close(servers)
+    return process
+
+
+def read_all(terminal: int, into: bytearray) -> None:
+    """Until no one has its other side open any more."""
+    while data := read_some(terminal):
+        into += data
+    os.close(terminal)
 
 
 def read_some(terminal: int) -> bytes:

@@ -7,11 +7,13 @@ http://example.com/NAME is the demo image of that name; everything else is not f
 
 import os
 import shutil
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 
 from PIL import Image
@@ -37,6 +39,8 @@ guitar-2,http://example.com/strings-01.jpg,guitar
 gone-1,http://example.com/gone.jpg,dog
 """
 
+PORTS = count(20_000 + os.getpid() % 10_000)  # below those that systems give to clients
+
 
 def make_home(home: Path) -> None:
     """The files of a reader."""
@@ -57,8 +61,9 @@ def make_home(home: Path) -> None:
     (home / "images.csv").write_text(TABLE)
 
 
-def environment(home: Path, proxy: str) -> dict[str, str]:
-    """A wide terminal, quiet as far as that can be asked for, and this Python's commands."""
+def environment(home: Path, proxy: str, port: int) -> dict[str, str]:
+    """A wide terminal, quiet as far as that can be asked for, and this Python's commands. `port` is
+    where services listen."""
     return {
         "HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
@@ -70,7 +75,22 @@ def environment(home: Path, proxy: str) -> dict[str, str]:
         "COLUMNS": "200",
         "BROWSER": "true",  # the command that always succeeds
         "http_proxy": proxy,
+        "no_proxy": "127.0.0.1,localhost",
+        "IMAGEFINDER_PORT": str(port),
     }
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens at, and that is not given out twice."""
+    return next(port for port in PORTS if is_free(port))
+
+
+def is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager

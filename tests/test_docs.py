@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,17 +15,22 @@ import pytest
 pytest.importorskip("termios", reason="the docs' commands are for a Unix shell")
 
 import make_cli_reference
+import make_http_reference
 from tests.doc_page import Page, agree, read_page, run_page
-from tests.doc_standins import environment, make_home, web
+from tests.doc_standins import environment, free_port, make_home, web
 
 ROOT = Path(__file__).resolve().parents[1]
 CARD = ROOT / "src" / "imagefinder" / "models" / "builtin" / "MODEL_CARD.md"  # part of a page
 FILES = [ROOT / "README.md", CARD, *sorted((ROOT / "docs").rglob("*.md"))]
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in FILES if path.exists()}
+NO_FILES: Mapping[str, str] = {}
+REQUIRE_ALL = os.environ.get("IMAGEFINDER_REQUIRE_ALL") == "1"  # as in CI
 NOT_RUN = {  # how many blocks of a page are marked so
     "README.md": 2,  # `make run` and `make test`; `pip install`
     "docs/how-to/tables.md": 1,  # a bucket
-    "docs/reference/cli.md": 1,  # folders that have moved
+    "docs/how-to/container.md": 11,  # a container engine
+    "docs/reference/cli.md": 2,  # folders that have moved; a server
+    "docs/reference/http-api.md": 1,  # an address of nowhere
 }
 
 
@@ -37,18 +44,23 @@ def runs(
         name: read_page(text(name)) for name in (item.callspec.params["name"] for item in tests)
     }
 
-    def problems(page: Page) -> list[str]:
-        home = tmp_path_factory.mktemp("reader") / "home"
+    def problems(page: Page, home: Path) -> list[str]:
         make_home(home)
-        return run_page(page, home, environment(home, proxy))
+        return run_page(page, home, environment(home, proxy, free_port()))
 
     with web() as proxy, ThreadPoolExecutor(os.cpu_count()) as pool:
         longest_first = sorted(pages, key=lambda name: -len(pages[name].steps))
-        yield {name: pool.submit(problems, pages[name]) for name in longest_first}
+        yield {
+            name: pool.submit(problems, pages[name], tmp_path_factory.mktemp("reader") / "home")
+            for name in longest_first
+        }
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_block_runs(name: str, runs: dict[str, Future[list[str]]]) -> None:
+    if read_page(text(name)).needs_curl and not shutil.which("curl"):
+        missing = "the page runs where there is curl"
+        pytest.fail(missing) if REQUIRE_ALL else pytest.skip(missing)
     problems = runs[name].result()
     assert not problems, f"{name}\n" + "\n\n".join(problems)
 
@@ -69,6 +81,19 @@ def test_the_command_line_reference_is_that_of_the_command_line() -> None:
     assert make_cli_reference.reference() == text("docs/reference/cli.md"), (
         "make it anew: python tools/make_cli_reference.py"
     )
+
+
+def test_the_http_reference_is_that_of_the_service() -> None:
+    assert make_http_reference.reference() == text("docs/reference/http-api.md"), (
+        "make it anew: python tools/make_http_reference.py"
+    )
+
+
+def test_every_variable_of_the_environment_is_explained() -> None:
+    commands = make_cli_reference.command_line().commands.values()
+    known = {str(p.envvar) for command in commands for p in command.params if p.envvar}
+    assert len(known) > 10
+    assert [name for name in known if f"`{name}`" not in text("docs/reference/exit-codes.md")] == []
 
 
 def test_the_links_of_the_readme_lead_somewhere() -> None:
@@ -121,17 +146,74 @@ def test_outputs_agree(expected: str, shown: str, same: bool) -> None:
 
 
 def test_a_page_that_is_wrong_is_told(tmp_path: Path) -> None:
-    page = read_page(
+    problems = shown_by(
         "```console\n$ echo one\ntwo\n$ false\n```\n\n"
         "<!-- exits with: 3 -->\n```sh\nexit 3\n```\n\n"
-        "```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n"
+        "```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n",
+        tmp_path,
     )
-    home = tmp_path / "home"
-    home.mkdir()
-    problems = run_page(page, home, environment(home, ""))
     assert [problem.partition(":")[0] for problem in problems] == ["line 2", "line 4", "line 12"]
     assert "- two\n+ one" in problems[0]
     assert "exit code 1, not 0" in problems[1]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_a_server_stays_until_the_page_ends(tmp_path: Path) -> None:
+    problems = shown_by(
+        "<!-- stays: http://127.0.0.1:8000/word.txt -->\n"
+        "```console\n$ echo ready > word.txt\n"
+        "$ python -u -m http.server -b 127.0.0.1 $IMAGEFINDER_PORT\n"
+        "Serving HTTP on 127.0.0.1 port ...\n```\n\n"
+        "```console\n$ curl http://127.0.0.1:8000/word.txt http://localhost:8000/word.txt\n"
+        "ready\nready\n$ echo $no_proxy http://127.0.0.1:$IMAGEFINDER_PORT\n"
+        "127.0.0.1,localhost http://127.0.0.1:8000\n$ jobs -p > pid\n$ exit 7\n```\n",
+        tmp_path,
+    )
+    assert [problem.partition("\n")[0] for problem in problems] == ["line 15: $ exit 7"]
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "home" / "pid").read_text()), 0)
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_another_server_takes_the_place_of_one_that_stays(tmp_path: Path) -> None:
+    server = "python -u -m http.server -b 127.0.0.1 $IMAGEFINDER_PORT"
+    fence = f"<!-- stays: http://127.0.0.1:8000/ -->\n```console\n$ {server}"
+    problems = shown_by(
+        f"{fence} -d one\n```\n\n```console\n$ curl http://127.0.0.1:8000/name\none\n```\n\n"
+        f"{fence} -d two\nelse\n```\n\n```console\n$ curl http://127.0.0.1:8000/name\ntwo\n```\n",
+        tmp_path,
+        {"one/name": "one", "two/name": "two"},
+    )
+    assert [problem.partition(":")[0] for problem in problems] == ["line 13"]
+    assert "- else\n+ Serving HTTP on" in problems[0]
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_a_server_that_ends_is_told_at_once(tmp_path: Path) -> None:
+    page = "<!-- stays: http://127.0.0.1:8000/ -->\n```console\n$ echo no\n```\n"
+    [problem] = shown_by(page, tmp_path)
+    assert problem == "line 3: $ echo no\nexit code 1, not 0\nno\n"
+
+
+def test_only_a_console_command_stays() -> None:
+    with pytest.raises(ValueError, match="only a command of a console session stays"):
+        read_page("<!-- stays: http://127.0.0.1:8000/ -->\n```sh\nserve\n```\n")
+
+
+def test_free_ports_are_free_and_differ() -> None:
+    first = free_port()
+    with socket.create_server(("127.0.0.1", first + 1)):
+        assert free_port() > first + 1
+
+
+def shown_by(markdown: str, folder: Path, files: Mapping[str, str] = NO_FILES) -> list[str]:
+    """The problems of a page that runs in a home with these files only."""
+    home = folder / "home"
+    home.mkdir()
+    for name, content in files.items():
+        (home / name).parent.mkdir(exist_ok=True)
+        (home / name).write_text(content + "\n")
+    return run_page(read_page(markdown), home, environment(home, "", free_port()))
 
 
 @pytest.mark.parametrize("block", ["```\nmake\n```", "```bash\nmake\n```", "    make\n"])

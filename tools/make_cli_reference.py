@@ -19,12 +19,14 @@ GROUPS = {
     "Index and search": ("index", "search", "download"),
     "Look into a collection": ("status", "list", "show", "skipped"),
     "Keep it right": ("remove", "relocate"),
+    "Serve": ("serve",),
     "Embeddings out and in": ("export", "import"),
     "Whole collections": ("collections", "backup", "restore", "delete-collection"),
 }
 REST = "More"  # commands that no group names yet
 MARKS = {
     "search": "first: imagefinder index ~/Pictures",
+    "serve": "not run: it would serve until Ctrl-C",
     "relocate": "not run: the folders of the example are not there",
     "import": "first: imagefinder export embeddings.csv -c photos",
 }
@@ -34,7 +36,8 @@ INTRODUCTION = """\
 
 This page is made from the help texts; `imagefinder --help` and `imagefinder COMMAND --help` say the
 same.
-[Exit codes and environment](exit-codes.md) are on a page of their own.
+[Exit codes and environment](exit-codes.md) are on a page of their own. In parentheses stands
+the variable of the environment that can hold an option.
 """
 
 
@@ -45,10 +48,16 @@ def main() -> None:
 
 def reference() -> str:
     """The page."""
+    group = command_line()
+    return "\n".join([INTRODUCTION, *general(group), *grouped(group)]).rstrip() + "\n"
+
+
+def command_line() -> TyperGroup:
+    """All commands."""
     assert commands.__all__, "importing the commands registers them"
     group = typer.main.get_command(app.app)
     assert isinstance(group, TyperGroup)
-    return "\n".join([INTRODUCTION, *general(group), *grouped(group)]).rstrip() + "\n"
+    return group
 
 
 def general(group: TyperGroup) -> Iterator[str]:
@@ -87,12 +96,17 @@ def section(name: str, command: TyperCommand) -> Iterator[str]:
 
 
 def table(command: TyperCommand | TyperGroup) -> Iterator[str]:
-    """A row an argument or option."""
-    yield "| argument or option | |\n| --- | --- |"
+    """A row an argument or option; those of a panel of the help have a table of their own."""
+    panels: dict[str, list[TyperArgument | TyperOption]] = {}
     for parameter in command.params:
         if isinstance(parameter, TyperArgument | TyperOption) and not parameter.hidden:
-            yield f"| {call(parameter)} | {described(parameter)} |"
-    yield ""
+            panels.setdefault(parameter.rich_help_panel or "", []).append(parameter)
+    for title, parameters in panels.items():
+        if title:
+            yield f"{title}:\n"
+        yield "| argument or option | |\n| --- | --- |"
+        yield from (f"| {call(parameter)} | {described(parameter)} |" for parameter in parameters)
+        yield ""
 
 
 def call(parameter: TyperArgument | TyperOption) -> str:
@@ -100,7 +114,8 @@ def call(parameter: TyperArgument | TyperOption) -> str:
     if isinstance(parameter, TyperArgument):
         return code(str(parameter.metavar))
     value = parameter.metavar or PLACEHOLDERS.get(value_type(parameter), "")
-    return ", ".join(code(f"{option} {value}".strip()) for option in parameter.opts)
+    options = [*parameter.opts, *parameter.secondary_opts]
+    return ", ".join(code(f"{option} {value}".strip()) for option in options)
 
 
 def value_type(parameter: TyperOption) -> type:
@@ -114,11 +129,13 @@ def described(parameter: TyperArgument | TyperOption) -> str:
     text = cell(parameter.help or "").replace("*", r"\*")
     if isinstance(parameter, TyperOption) and parameter.multiple:
         text += " Can be given several times."
+    if parameter.envvar:
+        text += f" (`{parameter.envvar}`)"
     shown = parameter.show_default
     default = shown if isinstance(shown, str) else parameter.default
     if shown is False or default in (None, False, "", ()):
         return text
-    return f"{text} Default: {cell(str(default))}."
+    return f"{text} Default: {'yes' if default is True else cell(str(default))}."
 
 
 def code(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`make stop`: end the service of a collection, and a container of the given name, where they run."""
+"""`make stop`: end the service of a collection, and a container of that name."""
 
 import argparse
 import json

@@ -68,8 +68,7 @@ def serve(
         typer.Option(
             envvar="IMAGEFINDER_KEYS_FILE",
             metavar="FILE",
-            help="API keys: a line READ or WRITE, a colon and the key, each. Or set"
-            " IMAGEFINDER_API_KEYS.",
+            help="API keys, a line each: read:SECRET or write:SECRET. Or set IMAGEFINDER_API_KEYS.",
             show_default=False,
             rich_help_panel=ACCESS,
         ),

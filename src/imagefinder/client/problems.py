@@ -45,6 +45,8 @@ def error_of(response: httpx.Response, url: str, filter: str = "") -> ImageFinde
     status, problem = response.status_code, details(response)
     if status in (401, 403):
         return refused(status, str(problem.get("detail") or ""), url)
+    if status == 421:
+        return CollectionError(f"{url}: the service does not go by this name; see --allowed-host")
     if problem:
         return told(status, problem, url, filter)
     if response.is_redirect:

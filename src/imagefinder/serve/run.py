@@ -54,8 +54,10 @@ def run(plan: Plan) -> None:
 
     Raises UsageError for an address that cannot be had, CollectionError.
     """
-    if is_loopback(plan.host) and not plan.options.allowed_hosts:
-        plan = replace(plan, options=replace(plan.options, allowed_hosts=LOOPBACK))
+    if is_loopback(plan.host) or plan.options.allowed_hosts:
+        # this machine's own names harm nobody: no page can rebind its name to be one of them
+        hosts = (*plan.options.allowed_hosts, *LOOPBACK)
+        plan = replace(plan, options=replace(plan.options, allowed_hosts=hosts))
     with bound(plan.host, plan.port) as listening:
         if plan.reload:
             # the supervisor needs a configuration for the folders it watches only

@@ -37,6 +37,16 @@ class Media:
             (self._folder / path).unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """So that a power cut does not take a new name either; Windows has no way to ask for it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 def write_whole(file: Path, data: bytes) -> None:
     """All of it or nothing, also after a crash: a half-written file must not pass for the image."""
     handle, part = tempfile.mkstemp(prefix=".part-", dir=file.parent)
@@ -46,6 +56,7 @@ def write_whole(file: Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, file)
+        sync_folder(file.parent)
     except BaseException:
         with suppress(OSError):
             os.unlink(part)

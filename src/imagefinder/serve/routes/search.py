@@ -14,7 +14,7 @@ from imagefinder.serve.records import wire_hit
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import EmbedAnswer, SearchAnswer
 
-Files = Annotated[list[UploadFile], File(description="An encoded image; several: their mean.")]
+Files = Annotated[list[UploadFile], File(description="An encoded image, or several.")]
 Urls = Annotated[list[str], Form(description="The http(s) address of an image.")]
 Ids = Annotated[list[str], Form(description="The id of an image of the collection.")]
 Texts = Annotated[list[str], Form(description="Words, for models with a text side.")]
