@@ -48,12 +48,9 @@ NAMES = [f"{number:02}.png" for number in range(20)]
 ODD_IDS = [
     "a b/ü?#&=+.png",
     "/from/the/root.png",
-    "../up.png",
-    "a/./b/../c.png",
     "a//b.png",
     "x/thumbnail",
     "x/content",
-    ".",
     "https://host/x.jpg?y=1&z=%41",
     'quotes".png',
     "日本/" + "ü" * 500,

@@ -185,3 +185,21 @@ def test_searches_in_a_build_see_every_write(store: EmbeddedStore) -> None:
             store.optimize()
         stop.set()
         assert checking.result() > 0
+
+
+def test_optimize_is_wanted_when_much_is_dead(
+    store: EmbeddedStore, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection that images come to and go from must not grow for ever."""
+    monkeypatch.setattr(embedded, "DEAD", 100)
+    before = store.count()
+    for turn in range(3):
+        new = [record(f"new{index}") for index in range(50)]
+        store.upsert(new, drawn(50, seed=turn))
+        assert not store.needs_optimize(), "new images are not dead"
+        assert store.delete([item.id for item in new]) == 50
+        store.delete(["nobody", "knows", "these"])
+    assert store.needs_optimize()
+    store.optimize()
+    assert not store.needs_optimize()
+    assert store.count() == before

@@ -17,13 +17,13 @@ from imagefinder.errors import FetchError, ImageError, ImageNotFoundError, Usage
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import folder_bytes, place_of
-from imagefinder.ingest import Adder, IndexOptions, holder, index_source, no_one
+from imagefinder.ingest import Adder, IndexOptions, check_whole, holder, index_source, no_one
 from imagefinder.models import model_spec
 from imagefinder.places import stored
-from imagefinder.protocols import Embedder, Source
+from imagefinder.protocols import Embedder
 from imagefinder.query import as_query
 from imagefinder.relocate import relocate
-from imagefinder.search import Searcher
+from imagefinder.search import Computing, Searcher
 from imagefinder.session import Session
 from imagefinder.sources import Fetcher, TableColumns, open_source
 from imagefinder.sources.address import redact
@@ -72,8 +72,8 @@ class LocalFinder(ImageFinder):
         self._session, self._limits = session, limits
         self._fetcher = Fetcher()
         self._indexing = Lock()
-        # more pictures at once would take memory and no less time
-        self._decoding = BoundedSemaphore(os.cpu_count() or 1)
+        # more at once would take memory and no less time
+        self._computing: Computing = BoundedSemaphore(os.cpu_count() or 1)
 
     def index(
         self,
@@ -138,7 +138,8 @@ class LocalFinder(ImageFinder):
         embedder = self._session.embedder()
         with collection.writing:  # several threads may want the first space
             store = collection.store_for(embedder.spec)
-        report = Adder(collection, store, embedder, source, self._limits)(uploads)
+        add = Adder(collection, store, embedder, source, self._limits, self._computing)
+        report = add(uploads)
         self._session.optimizer.poke(store)
         return report
 
@@ -270,6 +271,8 @@ class LocalFinder(ImageFinder):
         known = list(collection.ledger.images(ids))
         for some in chunks(known, PAGE):
             collection.delete(some)
+        for space in collection.spaces():
+            self._session.optimizer.poke(collection.store(space))
         return len(known)
 
     def relocate(self, old: Where, new: Where) -> int:
@@ -315,9 +318,17 @@ class LocalFinder(ImageFinder):
 
     # for a service
 
-    def serve(self, through: Callable[[Embedder], Embedder], *, full_paths: bool) -> None:
-        """From now on every image is embedded by `through(model)`, and, unless `full_paths`, uris
-        of local images are the paths below their sources' folders."""
+    def serve(
+        self,
+        through: Callable[[Embedder], Embedder],
+        *,
+        computing: Computing,
+        full_paths: bool,
+    ) -> None:
+        """From now on every image is embedded by `through(model)`; `computing` is held meanwhile,
+        but for that, by whoever decodes or searches; and unless `full_paths`, uris of local images
+        are the paths below their sources' folders."""
+        self._computing = computing
         self._session.through = through
         self._session._used = None  # without it, where the model has worked already
         self._session.full_paths = full_paths
@@ -350,7 +361,7 @@ class LocalFinder(ImageFinder):
             store=session.store(),
             embedder=session.embedder,
             read=self._fetcher.read,
-            decoding=self._decoding,
+            computing=self._computing,
             locate=session.locate,
             spec=session.spec(),
             limits=self._limits,
@@ -380,12 +391,3 @@ def changed(record: ImageRecord, changes: Metadata) -> ImageRecord:
     """The record with these values in its metadata, without those that are None."""
     merged = {**record.metadata, **changes}
     return replace(record, metadata={k: value for k, value in merged.items() if value is not None})
-
-
-def check_whole(sources: Iterable[Source], prune: bool | str) -> None:
-    """Raises UsageError where a run could not tell what is gone."""
-    if prune and not all(source.complete for source in sources):
-        raise UsageError(
-            "prune needs whole sources: no single file, no part of a folder that is indexed as a"
-            " whole, no include, exclude or sample"
-        )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_K = 100_000
 
+Computing: TypeAlias = AbstractContextManager[object]  # bounds how many threads compute
+
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
@@ -43,7 +45,7 @@ class Searcher:
     locate: Callable[[str], str]  # a stored uri -> where the image is now
     spec: ModelSpec | None  # None for a space whose embeddings were imported
     limits: DecodeLimits
-    decoding: AbstractContextManager[object]  # held while a picture is decoded
+    computing: Computing  # held while a picture is decoded, and while the store searches
 
     def search(
         self,
@@ -58,7 +60,8 @@ class Searcher:
             raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
         if not queries:
             return []
-        found = self.store.search(np.stack(queries), k, filter=filter, exact=exact)
+        with self.computing:
+            found = self.store.search(np.stack(queries), k, filter=filter, exact=exact)
         return [[self._hit(scored) for scored in row] for row in found]
 
     def embed(self, query: Query) -> Embedding:
@@ -86,7 +89,7 @@ class Searcher:
     def _embed_image(self, part: ImagePart) -> Embedding:
         embedder = self.embedder()
         picture = self._fetched(part.image)
-        with self.decoding:
+        with self.computing:
             decoded = self._decode(picture, None if part.box else embedder.spec.decode_size)
             pixels = cut(decoded.pixels, part.box) if part.box else decoded.pixels
             tensor = embedder.preprocess(pixels)
@@ -163,7 +166,7 @@ def confidence(score: float, spec: ModelSpec | None) -> float | None:
 def cut(pixels: Pixels, box: Box) -> Pixels:
     """The part of the picture inside the box, at least one pixel."""
     height, width = pixels.shape[:2]
-    if not (0 <= box.x < 1 and 0 <= box.y < 1 and box.width > 0 and box.height > 0):
+    if not (0 <= box.x < 1 and 0 <= box.y < 1 and 0 < box.width <= 1 and 0 < box.height <= 1):
         raise UsageError(
             f"box {box.x},{box.y},{box.width},{box.height}: it must be x,y,width,height as"
             " fractions (0 to 1) of the image"

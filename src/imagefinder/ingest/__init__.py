@@ -10,7 +10,8 @@ uploads   the same for images that are handed over as bytes
 """
 
 from imagefinder.ingest.overlap import holder
+from imagefinder.ingest.prune import check_whole
 from imagefinder.ingest.run import IndexOptions, index_source, no_one
 from imagefinder.ingest.uploads import Adder
 
-__all__ = ["Adder", "IndexOptions", "holder", "index_source", "no_one"]
+__all__ = ["Adder", "IndexOptions", "check_whole", "holder", "index_source", "no_one"]

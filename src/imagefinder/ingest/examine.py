@@ -1,7 +1,8 @@
 """Read, hash, decode, preprocess and embed images; runs on several threads at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -40,7 +41,8 @@ Examined = Embedded | Revised | Failed
 
 @dataclass(frozen=True, slots=True)
 class Examiner:
-    """What the work on one source needs; called with a batch."""
+    """What the work on one source needs; called with a batch. `computing` is held while an image
+    is decoded, where more threads call it than there are cores."""
 
     source: Source
     number: int  # of the source in the ledger
@@ -48,6 +50,7 @@ class Examiner:
     ledger: Ledger
     store: VectorStore
     limits: DecodeLimits
+    computing: AbstractContextManager[object] = field(default_factory=nullcontext)
 
     def __call__(self, batch: Sequence[Todo | Revised | Failed]) -> list[Examined]:
         """What came of each image. A bad one is a value, never an exception."""
@@ -70,7 +73,8 @@ class Examiner:
                 return Revised(ref, content, told=todo.entry.path != ref.path)
             if todo.entry is None and (twin := self._twin(ref, content)) is not None:
                 return twin
-            image = decode(data, at_least=self.embedder.spec.decode_size, limits=self.limits)
+            with self.computing:
+                image = decode(data, at_least=self.embedder.spec.decode_size, limits=self.limits)
         except FetchError as error:
             # what keeps a file from being read may pass without a trace in its size or time; a
             # dead link costs a time-out, so it is not tried again unasked

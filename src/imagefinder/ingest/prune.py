@@ -1,8 +1,10 @@
 """Removes what a source no longer holds, and refuses where that looks like a mistake."""
 
+from collections.abc import Iterable
+
 from imagefinder.ahead import chunks
 from imagefinder.collection import Collection
-from imagefinder.errors import PruneRefusedError
+from imagefinder.errors import PruneRefusedError, UsageError
 from imagefinder.protocols import Source
 from imagefinder.types import IndexReport
 
@@ -28,3 +30,12 @@ def prune(
     for ids in chunks(gone, AT_ONCE):
         collection.delete(ids)
         report.removed += len(ids)
+
+
+def check_whole(sources: Iterable[Source], prune: bool | str) -> None:
+    """Raises UsageError where a run could not tell what is gone."""
+    if prune and not all(source.complete for source in sources):
+        raise UsageError(
+            "prune needs whole sources: no single file, no part of a folder that is indexed as a"
+            " whole, no include, exclude or sample"
+        )

@@ -5,6 +5,7 @@ collection's `media/`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from imagefinder.ahead import chunks
@@ -39,6 +40,7 @@ class Adder:
     embedder: Embedder
     source: str
     limits: DecodeLimits
+    computing: AbstractContextManager[object]  # held while an image is decoded
 
     def __call__(self, uploads: Sequence[Upload]) -> AddReport:
         """What became of each. Nothing of it is acknowledged before this returns."""
@@ -50,7 +52,13 @@ class Adder:
         for some in chunks(wanted.items(), BATCH):
             handed = Handed(root, dict(some))
             examine = Examiner(
-                handed, number, self.embedder, self.collection.ledger, self.store, self.limits
+                handed,
+                number,
+                self.embedder,
+                self.collection.ledger,
+                self.store,
+                self.limits,
+                self.computing,
             )
             self._commit(examine(self._todos(handed)), handed, number, report)
         return report
@@ -170,6 +178,8 @@ def not_an_id(id: str) -> str | None:
         return "it has neither an id nor a name"
     if not is_text(id) or "\0" in id:
         return "the id is not valid text; give the image another one"
+    if {".", ".."} & set(id.split("/")):
+        return "an id with . or .. for a part cannot be an address; give the image another one"
     if len(id.encode()) > MAX_ID_BYTES:
         return f"the id has {len(id.encode())} bytes, the limit is {MAX_ID_BYTES}"
     return None

@@ -12,6 +12,7 @@ from imagefinder.errors import UsageError
 from imagefinder.finder import ImageFinder
 from imagefinder.local import LocalFinder
 from imagefinder.serve import description, problems, reference
+from imagefinder.serve.full import Full
 from imagefinder.serve.head import Head
 from imagefinder.serve.measured import Measured
 from imagefinder.serve.options import ServeOptions
@@ -65,6 +66,7 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     async def start() -> RedirectResponse:
         return RedirectResponse("docs")
 
+    app.add_middleware(Full, service=service)
     app.add_middleware(Head)
     app.add_middleware(protected, options=options)
     app.add_middleware(Measured, metrics=service.metrics)

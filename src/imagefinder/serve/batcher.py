@@ -21,7 +21,8 @@ import numpy as np
 from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
 from imagefinder.protocols import Embedder
-from imagefinder.serve.jobs import GivenUp, Job, current_job
+from imagefinder.serve.cores import Cores
+from imagefinder.serve.jobs import GivenUp, Job, NoAnswerError, current_job
 from imagefinder.types import ModelSpec
 
 log = logging.getLogger("imagefinder.serve")
@@ -40,6 +41,11 @@ class Waiting:
     done: "Future[Embedding]" = field(default_factory=Future)
     since: float = field(default_factory=perf_counter)
 
+    @property
+    def begun(self) -> float:
+        """When its request began."""
+        return self.since if self.job is None else self.job.begun
+
 
 @dataclass(slots=True)
 class Worker:
@@ -48,17 +54,20 @@ class Worker:
     batch: Sequence[Waiting] = ()
     since: float = 0.0  # time.monotonic() when the batch began
     abandoned: bool = False
+    has_core: bool = False
 
 
 class Batcher:
     """An `Embedder` around another one. `lone` is the same model, quicker for an image that is
-    alone in the service. `on_batch` is told the size of each batch."""
+    alone in the service. `cores` are shared with other work, `on_batch` is told the size of each
+    batch."""
 
     def __init__(
         self,
         model: Embedder,
         *,
         lone: Embedder | None = None,
+        cores: Cores | None = None,
         threads: int | None = None,
         max_batch: int = MAX_BATCH,
         max_wait: float = MAX_WAIT,
@@ -66,6 +75,7 @@ class Batcher:
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._model, self._lone = model, lone or model
+        self._cores = cores or Cores(threads)
         self._max_batch, self._max_wait = max_batch, max_wait
         self._timeout, self._on_batch = timeout, on_batch
         self._queue: deque[Waiting] = deque()
@@ -98,14 +108,14 @@ class Batcher:
         with self._changed:
             self._arrived(job)
             if self._closed:
-                raise ModelError("the service is shutting down")
+                raise NoAnswerError("the service is shutting down")
             self._queue.extend(waiting)
             self._changed.notify_all()
         deadline = monotonic() + self._timeout
         try:
             rows = [item.done.result(max(deadline - monotonic(), 0)) for item in waiting]
         except FutureTimeout:
-            raise ModelError(f"no embedding after {self._timeout:g} s") from None
+            raise NoAnswerError(f"no embedding after {self._timeout:g} s") from None
         finally:
             for item in waiting:
                 item.done.cancel()  # where one has failed, nobody wants the others
@@ -149,9 +159,10 @@ class Batcher:
                 worker.abandoned = True
                 self._replace(worker)
         for worker in hung:
+            self._leave_core(worker)
             log.error("an embedding thread hangs; another takes its place")
             for item in worker.batch:
-                fail(item, ModelError(f"no embedding after {self._timeout:g} s"))
+                fail(item, NoAnswerError(f"no embedding after {self._timeout:g} s"))
         return not hung
 
     def close(self) -> None:
@@ -176,27 +187,43 @@ class Batcher:
 
     def _run(self, worker: Worker) -> None:
         try:
-            while not worker.abandoned and (batch := self._take()):
-                worker.since, worker.batch = monotonic(), batch
-                self._work(batch)
+            while not worker.abandoned and (begun := self._await()) is not None:
+                self._cores.acquire(begun)
+                worker.has_core = True
+                worker.since, worker.batch = monotonic(), self._take()
+                self._work(worker.batch)
                 worker.batch = ()
+                self._leave_core(worker)
         except BaseException as error:
             log.exception("an embedding thread ended; another takes its place")
             for item in worker.batch:
                 fail(item, ModelError(f"the model failed: {type(error).__name__}"))
+            self._leave_core(worker)
             with self._changed:
                 if not worker.abandoned:
                     self._replace(worker)
 
-    def _take(self) -> list[Waiting]:
-        """This thread's share of what waits; empty once closed and all is done."""
+    def _await(self) -> float | None:
+        """Until something waits: when the oldest of it began. None once closed and all is done."""
         with self._changed:
-            while not (share := self._share()):
+            while not self._queue:
                 if self._closed:
-                    return []
+                    return None
                 self._changed.wait()
                 self._gather()
-            return [self._queue.popleft() for _ in range(share)]
+            return min(item.begun for item in self._queue)
+
+    def _take(self) -> list[Waiting]:
+        """This thread's share of what waits by now; nothing, when others were quicker."""
+        with self._changed:
+            return [self._queue.popleft() for _ in range(self._share())]
+
+    def _leave_core(self, worker: Worker) -> None:
+        """Once, although a thread that hangs may come back after its core was taken from it."""
+        with self._changed:
+            held, worker.has_core = worker.has_core, False
+        if held:
+            self._cores.release()
 
     def _share(self) -> int:
         """So many that the other threads get as many."""

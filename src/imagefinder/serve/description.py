@@ -47,6 +47,7 @@ def describe(app: FastAPI, *, keys: bool) -> None:
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas[NAME] = SCHEMA
             restore_nulls(schemas)
+            mark_files(schemas)
             drop_own_errors(document)
             if keys:
                 add_keys(document)
@@ -63,6 +64,14 @@ def restore_nulls(schemas: Document) -> None:
             extra = model.model_config.get("json_schema_extra")
             if isinstance(extra, Mapping):
                 schemas[name].update(extra)
+
+
+def mark_files(schemas: Document) -> None:
+    """By this mark the page at /docs knows that items of a list are files."""
+    for schema in schemas.values():
+        for value in schema.get("properties", {}).values():
+            if "contentMediaType" in value.get("items", {}):
+                value["items"]["format"] = "binary"
 
 
 def drop_own_errors(document: Document) -> None:

@@ -81,7 +81,7 @@ def query_of(
 def check_parts(count: int) -> None:
     """Raises UsageError for a query of none or too many."""
     if not count:
-        raise UsageError("nothing to search with; give an image, a url, an id or a text")
+        raise UsageError("no image, url, id or text came; give at least one")
     if count > MAX_PARTS:
         raise UsageError(f"{count} parts of a query, the limit is {MAX_PARTS}")
 

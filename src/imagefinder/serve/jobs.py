@@ -7,9 +7,15 @@ from dataclasses import dataclass, field
 from threading import Event
 from time import perf_counter
 
+from imagefinder.errors import ModelError
+
 
 class ClientGoneError(Exception):
     """Nobody waits for the answer any more."""
+
+
+class NoAnswerError(ModelError):
+    """The model does not answer, or not any more; another try may do better."""
 
 
 class GivenUp(BaseException):
@@ -19,14 +25,15 @@ class GivenUp(BaseException):
 
 @dataclass(slots=True)
 class Job:
-    """`seconds` by stage: wait (for a thread), decode, queue, embed, search; the last one runs
-    until the end."""
+    """`seconds` by stage: wait (for a thread or a core), decode, queue, embed, search; the last one
+    runs until the end. `begun` and `since` are of time.perf_counter()."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     gone: Event = field(default_factory=Event)
     expected: bool = False  # by the batcher
     stage: str = "wait"
     since: float = field(default_factory=perf_counter)
+    begun: float = field(default_factory=perf_counter)
 
     def enter(self, stage: str) -> None:
         """The next stage begins. Raises GivenUp."""

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     TypeAdapter,
     ValidationError,
@@ -11,7 +12,7 @@ from pydantic import (
 )
 
 from imagefinder.errors import UsageError
-from imagefinder.types import Metadata, MetadataValue
+from imagefinder.types import Metadata, MetadataValue, is_text
 
 MAX_METADATA = 65_536  # bytes of JSON, of one image
 # JSON knows no NaN and no infinity, though some programs write them.
@@ -24,12 +25,24 @@ def in_words(value: object, check: ValidatorFunctionWrapHandler) -> MetadataValu
         checked: MetadataValue = check(value)
     except ValidationError:
         raise ValueError("must be text, a number, true, false, null, or a list of these") from None
+    for part in checked if isinstance(checked, (list, tuple)) else [checked]:
+        if isinstance(part, str):
+            whole(part)
     return checked
 
 
-WireValue = Annotated[MetadataValue, WrapValidator(in_words)]
+def whole(text: str) -> str:
+    """JSON can hold half a letter, which nothing can store."""
+    if not is_text(text):
+        raise ValueError("must be valid text")
+    return text
 
-_METADATA = TypeAdapter(dict[str, WireValue], config=FINITE)
+
+NewMetadata = dict[
+    Annotated[str, AfterValidator(whole)], Annotated[MetadataValue, WrapValidator(in_words)]
+]
+
+_METADATA = TypeAdapter(NewMetadata, config=FINITE)
 
 
 def metadata_of(text: str) -> Metadata:

@@ -1,13 +1,12 @@
 """The collection's images for clients: small and upright in the format they like best, or as is."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 
 from cachetools import LRUCache
 from fastapi import HTTPException, Request, Response
@@ -17,6 +16,7 @@ from imagefinder.decode import DecodeLimits, decode
 from imagefinder.errors import ImageError
 from imagefinder.local import LocalFinder
 from imagefinder.serve.accept import most_welcome
+from imagefinder.serve.cores import Cores
 from imagefinder.serve.options import ServeOptions
 from imagefinder.types import ImageRecord
 
@@ -36,9 +36,9 @@ def best_format(accept: str) -> str:
 class Pictures:
     """The answers with pictures in them."""
 
-    def __init__(self, finder: LocalFinder, options: ServeOptions) -> None:
+    def __init__(self, finder: LocalFinder, options: ServeOptions, cores: Cores) -> None:
         self._finder, self._options = finder, options
-        self._thumbnails = Thumbnails(finder.limits)
+        self._thumbnails = Thumbnails(finder.limits, cores)
 
     def thumbnail(self, request: Request, id: str, size: int) -> Response:
         """No side longer than `size` pixels. Raises ImageNotFoundError."""
@@ -66,7 +66,8 @@ class Pictures:
             return Response(status_code=304, headers=headers)
         with of_image(id):
             data = read()
-        kind = f"image/{record.format}" if record.format else "application/octet-stream"
+        known = record.format.isascii() and record.format.isalnum()  # an import may say anything
+        kind = f"image/{record.format}" if known else "application/octet-stream"
         return Response(data, media_type=kind, headers=headers)
 
     def _bytes_of(self, record: ImageRecord) -> tuple[str, Callable[[], bytes]]:
@@ -99,13 +100,12 @@ def has(request: Request, tag: str) -> bool:
 
 
 class Thumbnails:
-    """Makes them, one a core at a time, and keeps the last ones in memory."""
+    """Makes them, and keeps the last ones in memory."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: DecodeLimits, cores: Cores) -> None:
+        self._limits, self._cores = limits, cores
         self._cache: LRUCache[tuple[str, int, str], bytes] = LRUCache(CACHE_BYTES, getsizeof=len)
         self._lock = Lock()
-        self._decoding = BoundedSemaphore(os.cpu_count() or 1)
 
     def get(self, sha256: str, size: int, kind: str, read: Callable[[], bytes]) -> bytes:
         """No side longer than `size` pixels, encoded as the media type `kind`.
@@ -122,7 +122,7 @@ class Thumbnails:
         return made
 
     def _make(self, data: bytes, size: int, format: str) -> bytes:
-        with self._decoding:
+        with self._cores:
             image = Image.fromarray(decode(data, at_least=size, limits=self._limits).pixels)
             image.thumbnail((size, size))
             buffer = BytesIO()

@@ -1,5 +1,6 @@
 """How problem details look in the OpenAPI description."""
 
+from http import HTTPStatus
 from typing import TypeAlias
 
 MEDIA_TYPE = "application/problem+json"
@@ -18,6 +19,10 @@ SCHEMA: dict[str, object] = {
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong, and what helps."},
         "request_id": {"type": "string", "description": "What the operator finds it by."},
+        "code": {
+            "type": "string",
+            "description": "Of what kind: usage, filter, not-found, image, fetch, model.",
+        },
         "column": {"type": "integer", "description": "Where a filter cannot be read, from 1."},
         "errors": {
             "type": "array",
@@ -29,15 +34,6 @@ SCHEMA: dict[str, object] = {
             },
         },
     },
-    "examples": [
-        {
-            "type": "about:blank",
-            "title": "Not Found",
-            "status": 404,
-            "detail": "big-cat-99: no image of the collection has this id",
-            "request_id": "2acffe2e7da749ef90c9daca53d8e662",
-        }
-    ],
 }
 _DESCRIPTIONS = {
     400: "The request makes no sense, such as a filter that cannot be read.",
@@ -55,14 +51,30 @@ _DESCRIPTIONS = {
     501: "The service lacks an optional part.",
     503: "Too busy, or not ready; `Retry-After` says when to try again.",
 }
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # in every Python alike
 _HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+
+def title_of(status: int) -> str:
+    """What a problem of this status is called."""
+    try:
+        return _TITLES.get(status) or HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def _described(status: int) -> dict[str, object]:
     schema = {"$ref": f"#/components/schemas/{NAME}"}
+    example = {
+        "type": "about:blank",
+        "title": title_of(status),
+        "status": status,
+        "detail": _DESCRIPTIONS[status].replace("`", ""),
+        "request_id": "2acffe2e7da749ef90c9daca53d8e662",
+    }
     found: dict[str, object] = {
         "description": _DESCRIPTIONS[status],
-        "content": {MEDIA_TYPE: {"schema": schema}},
+        "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
     }
     if status in _HEADERS:
         found["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}

@@ -27,8 +27,8 @@ from imagefinder.errors import (
     StoreError,
     UsageError,
 )
-from imagefinder.serve.jobs import ClientGoneError
-from imagefinder.serve.problem_schema import ERRORS, MEDIA_TYPE
+from imagefinder.serve.jobs import ClientGoneError, NoAnswerError
+from imagefinder.serve.problem_schema import ERRORS, MEDIA_TYPE, title_of
 from imagefinder.serve.scrub import cut, printable, scrub
 
 __all__ = [
@@ -52,7 +52,7 @@ INTERNAL = "Internal error; give the request id to the operator"
 NO_FILE = "Send it as a file, which with curl is image=@FILE"
 UNAVAILABLE = "The collection cannot be used at the moment; try again later"
 
-# What the client can act on: these errors' texts go out, scrubbed.
+# What the client can act on: these errors' texts go out, scrubbed, with a code for programs.
 _SHOWN: Mapping[type, int] = {
     UsageError: 400,
     FilterError: 400,
@@ -62,13 +62,22 @@ _SHOWN: Mapping[type, int] = {
     ModelError: 422,  # the model cannot do what is asked, such as to embed words
     MissingExtraError: 501,
 }
+_CODES: Mapping[type, str] = {
+    UsageError: "usage",
+    FilterError: "filter",
+    ImageNotFoundError: "not-found",
+    ImageError: "image",
+    FetchError: "fetch",
+    ModelError: "model",
+    MissingExtraError: "missing-extra",
+}
 # What the operator can act on: their texts name files of the server and go to the log alone.
 _HIDDEN: Mapping[type, int] = {
     StoreError: 503,
     CollectionInUseError: 503,
+    NoAnswerError: 503,  # of the model
     ImageFinderError: 500,
 }
-_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # in every Python alike
 _WORDS = {
     404: "There is nothing at this path",
     405: "This path does not take the method {method}",
@@ -95,7 +104,7 @@ def problem(
 
     The detail goes out as it is: `scrub` what is not our own words. A member may be `type`.
     """
-    first = {"type": "about:blank", "title": title or _title(status), "status": status}
+    first = {"type": "about:blank", "title": title or title_of(status), "status": status}
     return _Problem({**first, "detail": detail, **members}, status, headers)
 
 
@@ -117,11 +126,12 @@ def of_error(error: ImageFinderError) -> Response:
         log.error("request failed: %s", type(error).__name__, exc_info=error)
         headers = {"Retry-After": RETRY_STORE} if status == 503 else None
         return problem(status, public_text(error), headers=headers)
+    code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     if isinstance(error, FilterError):
-        return problem(status, public_text(error), column=error.column)
+        return problem(status, public_text(error), code=code, column=error.column)
     if isinstance(error, ModelError):  # may be the client's fault or the model's
         log.warning("refused: %s", error)
-    return problem(status, public_text(error))
+    return problem(status, public_text(error), code=code)
 
 
 def public_text(error: ImageFinderError) -> str:
@@ -131,6 +141,13 @@ def public_text(error: ImageFinderError) -> str:
     if _is_shown(error):
         return scrub(str(error))
     return UNAVAILABLE if _status(error) == 503 else INTERNAL
+
+
+def overloaded(retry_after: float) -> Response:
+    """The answer to one request too many; `retry_after` is in seconds."""
+    seconds = str(max(math.ceil(retry_after), 1))
+    detail = f"The service is busy; try again in {seconds} s"
+    return problem(503, detail, headers={"Retry-After": seconds})
 
 
 def of_failure(error: Exception) -> Response:
@@ -162,20 +179,13 @@ class _Problem(JSONResponse):
         await JSONResponse.__call__(sent, scope, receive, send)
 
 
-def _title(status: int) -> str:
-    try:
-        return _TITLES.get(status) or HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
-
-
 def _status(error: ImageFinderError) -> int:
     table = {**_HIDDEN, **_SHOWN}
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
 def _is_shown(error: ImageFinderError) -> bool:
-    return isinstance(error, tuple(_SHOWN))
+    return next(kind for kind in type(error).__mro__ if kind in {**_HIDDEN, **_SHOWN}) in _SHOWN
 
 
 # The handlers take Exception, as starlette declares them, and get what they are installed for.
@@ -192,9 +202,7 @@ async def _unexpected(_: Request, error: Exception) -> Response:
 
 async def _overloaded(_: Request, error: Exception) -> Response:
     assert isinstance(error, OverloadedError)
-    seconds = str(max(math.ceil(error.retry_after), 1))
-    detail = f"The service is busy; try again in {seconds} s"
-    return problem(503, detail, headers={"Retry-After": seconds})
+    return overloaded(error.retry_after)
 
 
 async def _gone(_: Request, error: Exception) -> Response:
@@ -210,8 +218,7 @@ async def _not_valid(_: Request, error: Exception) -> Response:
 
 def _fault(where: tuple[str | int, ...], message: str) -> dict[str, str]:
     """Never the input: it may be a file, or huge."""
-    # after body, query, path or header; a number there is a place in JSON that cannot be read
-    inside = where[1:] if len(where) > 1 and isinstance(where[1], str) else where[:1]
+    inside = where[1:] if len(where) > 1 else where  # body, query, path, header
     field = ".".join(str(part) for part in inside)
     if "Expected UploadFile" in message:
         message = NO_FILE

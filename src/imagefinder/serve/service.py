@@ -17,7 +17,8 @@ from imagefinder.errors import UsageError
 from imagefinder.local import LocalFinder
 from imagefinder.models.onnx import OnnxEmbedder
 from imagefinder.protocols import Embedder
-from imagefinder.serve.batcher import Batcher
+from imagefinder.serve.batcher import MAX_WAIT, Batcher
+from imagefinder.serve.cores import Cores
 from imagefinder.serve.jobs import ClientGoneError, Job, working_on
 from imagefinder.serve.metrics import Metrics
 from imagefinder.serve.options import ServeOptions
@@ -43,7 +44,8 @@ class Service:
         self.metrics = Metrics()
         self.last_success = float("-inf")  # time.monotonic() of an embedding and a search
         self._batcher: Batcher | None = None
-        finder.serve(self._batched, full_paths=options.full_paths)
+        self.cores = Cores()
+        finder.serve(self._batched, computing=self.cores, full_paths=options.full_paths)
         threads = THREADS_A_CORE * (os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="work")
         self._fetches = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
@@ -179,7 +181,14 @@ class Service:
     def _batched(self, model: Embedder) -> Embedder:
         threads = min(os.cpu_count() or 1, LONE_THREADS)
         lone = model.with_threads(threads) if isinstance(model, OnnxEmbedder) else None
-        self._batcher = Batcher(model, lone=lone, on_batch=self.metrics.batch_size.observe)
+        self._batcher = Batcher(
+            model,
+            lone=lone,
+            cores=self.cores,
+            # on a CPU images go through this model one by one: a larger batch is worth no wait
+            max_wait=0 if isinstance(model, OnnxEmbedder) else MAX_WAIT,
+            on_batch=self.metrics.batch_size.observe,
+        )
         return self._batcher
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from imagefinder.serve.metadata import FINITE, WireValue
+from imagefinder.serve.metadata import FINITE, NewMetadata
 from imagefinder.types import Metadata
 
 Score = Annotated[float, Field(description="Cosine similarity, -1 to 1.")]
@@ -127,7 +127,7 @@ class MetadataChange(BaseModel):
         json_schema_extra={"examples": [{"metadata": {"label": "tiger", "draft": None}}]},
     )
 
-    metadata: dict[str, WireValue]
+    metadata: NewMetadata
 
 
 class EmbedAnswer(BaseModel):

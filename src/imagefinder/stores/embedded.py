@@ -31,6 +31,8 @@ __all__ = ["EmbeddedStore"]
 EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
 UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
 UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
+DEAD = 4000  # rows that take memory and disk for nothing; 8 MB
+DEAD_PART = 0.2  # of all images that may be
 RECORD_BYTES = 2000  # of one image without its embedding, generously
 UNSAVED_BYTES = 8 << 20  # what zvec keeps in memory, and reads from its log again after a crash
 
@@ -55,6 +57,7 @@ class EmbeddedStore:
         self._bytes_each = 4 * self._dim + RECORD_BYTES
         self._unsaved, self._written = 0, False  # bytes since the last flush; anything at all
         self._count = generation.count()
+        self._dead = 0  # rows of images that were replaced or deleted since the last build
         self._build: Build | None = None
         self._closing = False
         self._writing = threading.Lock()
@@ -70,7 +73,7 @@ class EmbeddedStore:
         rows = unit_rows(embeddings, self._dim, len(records), what="image")
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
-        with self._writes(last) as zvec:
+        with self._writes(last, rows=len(last)) as zvec:
             for part in chunks(last.values(), MAX_BATCH):
                 docs = [document(records[index], rows[index]) for index in part]
                 self._make_room(len(docs))
@@ -79,14 +82,14 @@ class EmbeddedStore:
 
     def update(self, records: Sequence[ImageRecord]) -> None:
         known = {record.id: record for record in records if possible(record.id)}
-        with self._writes(known) as zvec:
+        with self._writes(known, rows=len(known)) as zvec:
             for part in chunks(known.values(), MAX_BATCH):
                 self._make_room(len(part))
                 check_statuses(zvec.update([document(record) for record in part]), self._path)
 
     def delete(self, ids: Sequence[str]) -> int:
         known = list(dict.fromkeys(id for id in ids if possible(id)))
-        with self._writes(known) as zvec:
+        with self._writes(known, rows=0) as zvec:
             return sum(
                 check_statuses(zvec.delete([key_of(id) for id in part]), self._path)
                 for part in chunks(known, MAX_BATCH)
@@ -130,9 +133,13 @@ class EmbeddedStore:
             return self._count
 
     def needs_optimize(self) -> bool:
-        """Whether so much is unindexed that searches get slow."""
+        """Whether so much is unindexed that searches get slow, or so much dead that it costs."""
         with self._inside():
-            if self._count <= EXACT_BELOW or self._optimizing.locked():
+            if self._optimizing.locked():
+                return False
+            if self._dead > max(DEAD, DEAD_PART * self._count):
+                return True
+            if self._count <= EXACT_BELOW:
                 return False
             unindexed = self._count * (1 - self._current.indexed)
             return unindexed > max(UNINDEXED, UNINDEXED_PART * self._count)
@@ -151,7 +158,7 @@ class EmbeddedStore:
                 with self._writing:
                     build.finish(new)
                     self._current, self._count = new, new.count()
-                    self._unsaved, self._written = 0, False
+                    self._unsaved, self._written, self._dead = 0, False, 0
             finally:
                 self._build = None
         old.discard()
@@ -197,8 +204,9 @@ class EmbeddedStore:
                     return
 
     @contextmanager
-    def _writes(self, ids: Iterable[str]) -> Iterator[Collection]:
-        """One write at a time, as zvec's upserts of one id from two threads may both insert."""
+    def _writes(self, ids: Iterable[str], *, rows: int) -> Iterator[Collection]:
+        """One write at a time, as zvec's upserts of one id from two threads may both insert.
+        `rows` of them are written at most; those that make nothing more leave dead ones behind."""
         with self._writing, self._inside() as zvec:
             self._written = True
             try:
@@ -207,7 +215,8 @@ class EmbeddedStore:
                 if self._build is not None:  # told after the write, or it could copy too early
                     self._build.note(key_of(id) for id in ids)
                 # Not in `count`: the statistics keep the interpreter's lock while they wait.
-                self._count = self._current.count()
+                before, self._count = self._count, self._current.count()
+                self._dead += max(rows - (self._count - before), 0)
 
     def _make_room(self, images: int) -> None:
         """Before so many images are written."""

@@ -7,6 +7,7 @@ from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
+from starlette.convertors import Convertor, register_url_convertor
 
 from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import parse_filter
@@ -44,11 +45,26 @@ Id = Annotated[
 ]
 
 
+class AnyText(Convertor[str]):
+    """Of an id there may be slashes in the path, even line breaks."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", AnyText())
+
+
 def routes(service: Service) -> APIRouter:
     """Listing, showing, adding, changing and removing images."""
     router = APIRouter(prefix="/v1/images", tags=["images"])
     finder, options = service.finder, service.options
-    pictures = Pictures(finder, options)
+    pictures = Pictures(finder, options, service.cores)
 
     @router.post(
         "",
@@ -138,7 +154,7 @@ def routes(service: Service) -> APIRouter:
         return await service.work(request, page)
 
     @router.get(
-        "/{id:path}/thumbnail",
+        "/{id:id}/thumbnail",
         summary="A small picture",
         response_class=Response,
         responses={**PICTURE, **errors(404, 422, 501)},
@@ -152,7 +168,7 @@ def routes(service: Service) -> APIRouter:
         return await service.work(request, partial(pictures.thumbnail, request, id, size))
 
     @router.get(
-        "/{id:path}/content",
+        "/{id:id}/content",
         summary="The image's file",
         response_class=Response,
         responses={**PICTURE, **errors(403, 404, 501)},
@@ -162,7 +178,7 @@ def routes(service: Service) -> APIRouter:
         return await service.work(request, partial(pictures.content, request, id))
 
     @router.get(
-        "/{id:path}",
+        "/{id:id}",
         summary="Show an image",
         response_model=WireRecord,
         response_model_exclude_unset=True,
@@ -175,7 +191,7 @@ def routes(service: Service) -> APIRouter:
         return wire_record(request, await service.work(request, partial(finder.get, id)))
 
     @router.patch(
-        "/{id:path}",
+        "/{id:id}",
         summary="Change metadata",
         response_model=WireRecord,
         response_model_exclude_unset=True,
@@ -189,7 +205,7 @@ def routes(service: Service) -> APIRouter:
         return wire_record(request, await service.work(request, changed))
 
     @router.delete(
-        "/{id:path}", summary="Remove an image", status_code=204, responses=errors(403, 404)
+        "/{id:id}", summary="Remove an image", status_code=204, responses=errors(403, 404)
     )
     async def remove(request: Request, id: Id) -> None:
         """Take an image out of the collection; the bytes of an upload are deleted."""
@@ -207,7 +223,9 @@ def labels_of(
         raise UsageError("no image came; send one as image, or name its url")
     if count > MAX_UPLOADS:
         raise UsageError(f"{count} images in one request, the limit is {MAX_UPLOADS}")
-    if len(ids) not in (0, count):
+    if not any(ids):
+        ids = [""] * count
+    if len(ids) != count:
         raise UsageError(f"{len(ids)} ids for {count} images; give one for each, or none")
     if len(metadata) not in (0, 1, count):
         raise UsageError(
@@ -216,7 +234,7 @@ def labels_of(
     values = [metadata_of(text) for text in metadata] or [NO_METADATA]
     if len(values) == 1:
         values *= count
-    return [(id or None, value) for id, value in zip(ids or [""] * count, values, strict=True)]
+    return [(id or None, value) for id, value in zip(ids, values, strict=True)]
 
 
 async def fetched(service: Service, url: str) -> bytes | FetchError:

@@ -1,6 +1,5 @@
 """POST /v1/search, POST /v1/embed"""
 
-from functools import partial
 from time import perf_counter
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from imagefinder.query import Query
 from imagefinder.serve.forms import check_parts, filled, form, picture_form, query_of, read_files
 from imagefinder.serve.hits_page import hits_page, wants_page
 from imagefinder.serve.problem_schema import Described, errors
-from imagefinder.serve.records import wire_hit
+from imagefinder.serve.records import json_of, wire_hit
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import EmbedAnswer, SearchAnswer
 
@@ -62,7 +61,7 @@ def routes(service: Service) -> APIRouter:
         ] = "",
         exact: Annotated[bool, Form(description="Compare with every image.")] = False,
         space: Annotated[str, Form(description="The space to search in.")] = "",
-    ) -> SearchAnswer | Response:
+    ) -> Response:
         """The images that look most like the query, best first.
 
         The query is any number of images, URLs, ids and texts: the weighted mean of their
@@ -73,18 +72,22 @@ def routes(service: Service) -> APIRouter:
         check_parts(len(files) + len(filled(url)) + len(filled(id)) + len(filled(text)))
         fetched = [await service.fetch(address) for address in filled(url)]
         query = query_of(files + fetched, filled(id), filled(text), box, weights)
-        hits = await service.work(
-            request, partial(finder.search, query, k, filter=filter or None, exact=exact)
-        )
-        if files:
-            service.succeeded()
-        if wants_page(request):
-            return hits_page(request, files + fetched, hits, options.serve_content)
-        return SearchAnswer(
-            model=model,
-            took_ms=round((perf_counter() - start) * 1000, 2),
-            hits=[wire_hit(request, hit) for hit in hits],
-        )
+
+        def answer() -> Response:
+            hits = finder.search(query, k, filter=filter or None, exact=exact)
+            if files:
+                service.succeeded()
+            if wants_page(request):
+                return hits_page(request, files + fetched, hits, options.serve_content)
+            return json_of(
+                SearchAnswer(
+                    model=model,
+                    took_ms=round((perf_counter() - start) * 1000, 2),
+                    hits=[wire_hit(request, hit) for hit in hits],
+                )
+            )
+
+        return await service.work(request, answer)
 
     @router.post(
         "/embed",
@@ -99,14 +102,16 @@ def routes(service: Service) -> APIRouter:
         text: Texts = [],
         box: Annotated[list[str], Form(description="As for a search.")] = [],
         space: Annotated[str, Form(description="The space whose model embeds.")] = "",
-    ) -> EmbedAnswer:
+    ) -> Response:
         """The embedding of each image, or of each text, in order."""
         model = service.space(space)
         files = [data for _, data in await read_files(image)]
         parts = query_of(files, [], filled(text), box, "").parts
-        rows = await service.work(
-            request, lambda: [finder.embed(Query((part,))).tolist() for part in parts]
-        )
-        return EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows)
+
+        def answer() -> Response:
+            rows = [finder.embed(Query((part,))).tolist() for part in parts]
+            return json_of(EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows))
+
+        return await service.work(request, answer)
 
     return router
