@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from imagefinder import ImageFinder
 from imagefinder.protocols import Embedder
 from imagefinder.serve.app import create_app
 from imagefinder.serve.options import ServeOptions
+from imagefinder.serve.run import bound
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import write_pictures
 
@@ -41,9 +43,13 @@ def served(
     names: Sequence[str] = NAMES,
     embedder: Embedder | None = None,
     key: str | None = None,
+    root_path: str = "",
 ) -> Iterator[Served]:
     """A service of `folder/collection`, which is made from pictures of these names where there is
-    none: picture `n` of the names is `tests.pictures.picture(n)`, in `folder/pictures`."""
+    none: picture `n` of the names is `tests.pictures.picture(n)`, in `folder/pictures`.
+
+    Its client looks at every error that it gets: see `checked`.
+    """
     collection, pictures = folder / "collection", folder / "pictures"
     finder = ImageFinder.open(collection, embedder=embedder or FakeEmbedder())
     try:
@@ -53,9 +59,13 @@ def served(
         app = create_app(finder, options)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         with (
-            listening(app) as port,
+            listening(app, root_path) as port,
             httpx.Client(
-                base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, trust_env=False
+                base_url=f"http://127.0.0.1:{port}",
+                headers=headers,
+                timeout=30,
+                trust_env=False,
+                event_hooks={"response": [partial(checked, folder)]},
             ) as client,
         ):
             yield Served(str(client.base_url), client, finder, app, collection, pictures)
@@ -63,12 +73,35 @@ def served(
         finder.close()
 
 
+def checked(folder: Path, answer: httpx.Response) -> None:
+    """No error tells where things are on the server, and those of `/v1` are problem details."""
+    if answer.status_code < 400 or answer.request.method == "HEAD":
+        return
+    text = answer.read().decode()
+    for secret in (str(folder), str(Path.cwd()), "site-packages", "Traceback"):
+        assert secret not in text, text
+    if answer.request.url.path.startswith("/v1"):
+        assert answer.headers["content-type"] == "application/problem+json", text
+        problem = answer.json()
+        assert problem["status"] == answer.status_code
+        assert problem["title"]
+        assert problem["detail"]
+        assert problem["request_id"] == answer.headers["x-request-id"]
+
+
 @contextmanager
-def listening(app: FastAPI) -> Iterator[int]:
+def listening(app: FastAPI, root_path: str = "") -> Iterator[int]:
     """The port of 127.0.0.1 at which the application answers; it has started up then, and shut down
     at the end."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, server_header=False, ws="none")
+    listener = bound("127.0.0.1", 0)
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        root_path=root_path,
+    )
     server = _Server(config)
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()

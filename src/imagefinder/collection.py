@@ -10,7 +10,8 @@ photos/
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock, RLock
 from urllib.parse import quote
@@ -95,7 +96,7 @@ class Collection:
                 f" use --model {next(iter(spaces))}, or another collection"
             )
         else:
-            self._add_space(spec.name, spec.fingerprint, spec.dim)
+            self._add_first(spec)
         return self.store(spec.name)
 
     def add_space(self, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
@@ -126,16 +127,16 @@ class Collection:
     def delete(self, ids: Sequence[str]) -> None:
         """Take images out of the ledger and every space; finished by `settle` after a crash."""
         with self.writing:
-            entries = self.ledger.images(ids)
-            self.ledger.forget(ids)
-            self.discard(ids)
-            self.discard_media(entries.values())
+            entries = list(self.ledger.images(ids).values())
+            with self.media.changing() if any(map(self._is_upload, entries)) else nullcontext():
+                self.ledger.forget(ids)
+                self.discard(ids)
+                self.discard_media(entries)
 
     def discard_media(self, entries: Iterable[ImageEntry]) -> None:
         """Delete the bytes of uploads that are gone, unless another image has the same."""
         for entry in entries:
-            _, base = self.ledger.sources()[entry.source]
-            if base == FOLDER and not self.ledger.has_upload(entry.path):
+            if self._is_upload(entry) and not self.ledger.has_upload(entry.path):
                 self.media.discard(entry.path)
 
     def discard(self, ids: Sequence[str]) -> None:
@@ -175,12 +176,18 @@ class Collection:
 
     def settle(self) -> None:
         """After a crash, or a write that failed: take out of the stores what the ledger never
-        acknowledged, and have indexed images looked at again that the stores are ahead of."""
+        acknowledged, and have indexed images looked at again that the stores are ahead of. Uploads
+        nobody would look at again: what the store says of them counts, and the bytes are there."""
         with self.writing:
             indexed, gone = self.ledger.unsettled()
-            self.ledger.look_again(indexed)
+            uploads = list(filter(self._is_upload, self.ledger.images(indexed).values()))
+            if uploads:
+                self.ledger.acknowledge(self._as_stored(uploads))
+            self.ledger.look_again(set(indexed) - {entry.id for entry in uploads})
             if gone:
                 self.discard(gone)
+            if self.media.in_doubt:
+                self.media.sweep(self.ledger.has_upload)
 
     def reconcile(self) -> None:
         """After the machine itself went down, the ledger may speak of images that no store has:
@@ -200,6 +207,27 @@ class Collection:
             closing.callback(self.ledger.close)
             for store in self._stores.values():
                 closing.callback(store.close)
+
+    def _is_upload(self, entry: ImageEntry) -> bool:
+        _, base = self.ledger.sources()[entry.source]
+        return base == FOLDER
+
+    def _as_stored(self, entries: Sequence[ImageEntry]) -> Iterator[ImageEntry]:
+        records = self.records([entry.id for entry in entries])
+        for entry in entries:
+            record = records.get(entry.id)
+            if record is None:  # after a power cut: `reconcile` comes to it
+                continue
+            path = record.uri.partition(":")[2]
+            # no metadata has this digest: who adds the image again is believed
+            yield replace(
+                entry, path=path, size=record.size, sha256=record.sha256, metadata="unknown"
+            )
+
+    def _add_first(self, spec: ModelSpec) -> None:
+        with self.writing:  # several threads may want it
+            if not self.ledger.spaces():
+                self._add_space(spec.name, spec.fingerprint, spec.dim)
 
     def _add_space(self, name: str, fingerprint: str, dim: int) -> None:
         folder = self._folder(name)

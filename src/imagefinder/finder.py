@@ -96,7 +96,7 @@ class ImageFinder(ABC):
     @abstractmethod
     def add(self, uploads: Sequence[Upload], *, source: str = UPLOADS) -> AddReport:
         """Take images into the collection, which keeps their bytes. They can be searched for when
-        this returns.
+        this returns. As indexing, it makes a collection that does not exist yet.
 
         An id that another image has is never overwritten: the upload is skipped with that reason.
         It is replaced only by an upload of the same `source`, a name other than the default, with

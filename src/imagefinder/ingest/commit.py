@@ -43,12 +43,25 @@ class Committer:
         """Write what waits."""
         batch, self.waiting = self.waiting, []
         with self.collection.writing:
+            batch = self._allowed(batch)
             embedded = self._checked([item for item in batch if isinstance(item, Embedded)], batch)
             revisions, lost = self._revise([item for item in batch if isinstance(item, Revised)])
             failures = lost + [item for item in batch if isinstance(item, Failed)]
             self._write(embedded, revisions, failures)
         self._count(embedded, revisions, failures)
         self.last = monotonic()
+
+    def _allowed(self, batch: Sequence[Examined]) -> list[Examined]:
+        """An id that an image of another source, such as an upload, has taken since the image was
+        examined stays with that one."""
+        owners = self.collection.ledger.images([item.ref.id for item in batch])
+        taken = {id for id, owner in owners.items() if owner.source != self.source}
+        return [
+            item
+            if isinstance(item, Failed) or item.ref.id not in taken
+            else Failed(item.ref, f"the id {item.ref.id} was taken meanwhile", final=False)
+            for item in batch
+        ]
 
     def _checked(self, items: Sequence[Embedded], batch: Sequence[Examined]) -> list[Embedded]:
         """Takes back what is no rename after all: since the image was examined, another copy may

@@ -96,7 +96,7 @@ class Adder:
             portable=lambda uri: places.portable(uri, number),
             on_skipped=no_one,
         )
-        with self.collection.writing:
+        with self.collection.writing, self.collection.media.changing():
             # anew: another request may have taken an id since the images were looked at
             owners = self.collection.ledger.images([item.ref.id for item in outcomes])
             for item in outcomes:

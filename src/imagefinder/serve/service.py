@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 
-from imagefinder.errors import UsageError
+from imagefinder.errors import FetchError, UsageError
 from imagefinder.local import LocalFinder
 from imagefinder.models.onnx import OnnxEmbedder
 from imagefinder.protocols import Embedder
@@ -21,7 +21,7 @@ from imagefinder.serve.batcher import MAX_WAIT, Batcher
 from imagefinder.serve.cores import Cores
 from imagefinder.serve.jobs import ClientGoneError, Job, working_on
 from imagefinder.serve.metrics import Metrics
-from imagefinder.serve.options import ServeOptions
+from imagefinder.serve.options import MEGABYTE, ServeOptions
 from imagefinder.serve.problems import OverloadedError
 from imagefinder.sources.guard import GuardedFetcher
 
@@ -79,13 +79,15 @@ class Service:
         """Whether another request would be one too many."""
         return self._admitted >= self._places
 
-    async def work(self, request: Request, call: Callable[[], Result]) -> Result:
-        """The result of `call`, made on another thread.
+    async def work(
+        self, request: Request, call: Callable[[], Result], *, embeds: bool = False
+    ) -> Result:
+        """The result of `call`, made on another thread; `embeds`: the model is part of it.
 
         Raises OverloadedError at once when too many wait already, or when it takes too long, and
         ClientGoneError as soon as the client has hung up: the work then ends at its next stage.
         """
-        job, running = self._submit(call)
+        job, running = self._submit(call, embeds)
         answer = asyncio.wrap_future(running)
         hung_up = asyncio.create_task(disconnected(request))
         ends: set[asyncio.Future[Any]] = {answer, hung_up}
@@ -108,14 +110,14 @@ class Service:
         self.metrics.dropped.inc()
         raise ClientGoneError
 
-    def _submit(self, call: Callable[[], Result]) -> "tuple[Job, Future[Result]]":
+    def _submit(self, call: Callable[[], Result], embeds: bool) -> "tuple[Job, Future[Result]]":
         with self._counting:
             if self.is_full:
                 self.metrics.rejected.inc()
                 raise OverloadedError(RETRY_AFTER)
             self._admitted += 1
         job = Job()
-        if self._batcher is not None:
+        if embeds and self._batcher is not None:
             self._batcher.expect(job)
         # with the context, so that log lines have the request's id
         running = self._pool.submit(copy_context().run, self._run, job, call)
@@ -132,6 +134,28 @@ class Service:
         if self._batcher is not None:
             self._batcher.unexpect(job)
         self.metrics.observe(job)
+
+    async def fetch_all(self, request: Request, urls: Sequence[str]) -> list[bytes | FetchError]:
+        """The bytes at each, or why not; together no more than an upload may have.
+
+        Raises UsageError, OverloadedError, and ClientGoneError instead of going on for nobody."""
+        found: list[bytes | FetchError] = []
+        left = self.options.max_body_bytes
+        for url in urls:
+            if await request.is_disconnected():
+                self.metrics.dropped.inc()
+                raise ClientGoneError
+            try:
+                data = await self.fetch(url)
+            except FetchError as error:
+                found.append(error)
+                continue
+            found.append(data)
+            left -= len(data)
+            if left < 0:
+                most = self.options.max_body_bytes / MEGABYTE
+                raise UsageError(f"the images at the urls have more than {most:g} MB together")
+        return found
 
     async def fetch(self, url: str) -> bytes:
         """The bytes at a URL that a client named. Raises FetchError, UsageError."""

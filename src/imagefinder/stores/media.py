@@ -2,12 +2,14 @@
 
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imagefinder.errors import StoreError
 
 FOLDER = "media"  # of a collection; the base of the sources whose images are kept here
+CHANGING = ".changing"  # in the folder while files and ledger may differ, and after a crash
 
 
 class Media:
@@ -15,6 +17,34 @@ class Media:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Held while files are put or discarded and the ledger is told. What ends in the middle, by
+        a crash or an error, leaves a note, and `sweep` has to be called. Raises StoreError."""
+        note = self._folder / CHANGING
+        try:
+            self._folder.mkdir(exist_ok=True)
+            note.touch()
+        except OSError as error:
+            raise not_kept(self._folder, error) from error
+        yield
+        with suppress(OSError):  # then there is a sweep more than needed
+            note.unlink()
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether there may be files that no image has."""
+        return (self._folder / CHANGING).exists()
+
+    def sweep(self, wanted: Callable[[str], bool]) -> None:
+        """Delete every file but those at wanted paths."""
+        for file in self._folder.rglob("*"):
+            path = file.relative_to(self._folder).as_posix()
+            if file.is_file() and path != CHANGING and not wanted(path):
+                self.discard(path)
+        with suppress(OSError):
+            (self._folder / CHANGING).unlink()
 
     def put(self, data: bytes, sha256: str, format: str) -> str:
         """Keep the bytes; returns their path below the folder. Raises StoreError."""
@@ -25,10 +55,7 @@ class Media:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(file, data)
         except OSError as error:
-            raise StoreError(
-                f"{file}: the image cannot be kept ({error.strerror or error});"
-                " free space or check the permissions, then add it again"
-            ) from error
+            raise not_kept(file, error) from error
         return path
 
     def discard(self, path: str) -> None:
@@ -45,6 +72,14 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def not_kept(file: Path, error: OSError) -> StoreError:
+    """What a person can do about it."""
+    return StoreError(
+        f"{file}: the image cannot be kept ({error.strerror or error});"
+        " free space or check the permissions, then add it again"
+    )
 
 
 def write_whole(file: Path, data: bytes) -> None:

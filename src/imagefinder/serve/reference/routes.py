@@ -172,7 +172,8 @@ def predict(service: Service) -> APIRouter:
         model = model_of(service, model_name or image_model_name)
         fields = fields_of(retrieved_ref)
         search = partial(unlike, service.finder) if ignore_duplicate else service.finder.search
-        hits = await service.work(request, partial(search, await file.read(), nb_similar_images))
+        searching = partial(search, await file.read(), nb_similar_images)
+        hits = await service.work(request, searching, embeds=True)
         service.succeeded()
         similar = [{field: value_of(hit, field) for field in fields} for hit in hits]
         return JSONResponse(
@@ -322,7 +323,7 @@ def fields_of(text: str) -> list[str]:
 
 
 async def closest(service: Service, request: Request, read: Callable[[], bytes]) -> list[Hit]:
-    hits = await service.work(request, lambda: service.finder.search(read(), CLOSEST))
+    hits = await service.work(request, lambda: service.finder.search(read(), CLOSEST), embeds=True)
     service.succeeded()
     return hits
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from starlette.convertors import Convertor, register_url_convertor
 
-from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
+from imagefinder.errors import ImageNotFoundError, UsageError
 from imagefinder.filters import parse_filter
 from imagefinder.finder import ImageFinder
 from imagefinder.serve.forms import filled, form, merge_patch, picture_form, read_files
@@ -103,14 +103,17 @@ def routes(service: Service) -> APIRouter:
         """Add images; the collection keeps their bytes. Searches find them once this answers."""
         files, urls = await read_files(image), filled(url)
         labels = labels_of(len(files) + len(urls), id, metadata)
-        found = [*files, *[(name_of(one), await fetched(service, one)) for one in urls]]
+        check_urls(urls)
+        fetched = await service.fetch_all(request, urls)
+        found = [*files, *zip(map(name_of, urls), fetched, strict=True)]
         uploads, skipped = [], []
         for (name, data), (label, values) in zip(found, labels, strict=True):
             if isinstance(data, bytes):
                 uploads.append(Upload(data, name, label, values))
             else:
                 skipped.append(WireSkippedUpload(name=name, reason=public_text(data)))
-        report = await service.work(request, partial(finder.add, uploads, source=source))
+        adding = partial(finder.add, uploads, source=source)
+        report = await service.work(request, adding, embeds=True)
         skipped += [WireSkippedUpload(name=s.uri, reason=scrub(s.reason)) for s in report.skipped]
         return AddAnswer(
             added=report.added,
@@ -237,14 +240,11 @@ def labels_of(
     return [(id or None, value) for id, value in zip(ids, values, strict=True)]
 
 
-async def fetched(service: Service, url: str) -> bytes | FetchError:
-    """One that cannot be had must not stop the others. Raises UsageError for what is no URL."""
-    if not is_http(url):
-        raise UsageError(f"{url}: only http:// and https:// URLs are fetched")
-    try:
-        return await service.fetch(url)
-    except FetchError as error:
-        return error
+def check_urls(urls: Sequence[str]) -> None:
+    """Raises UsageError for what is no URL; one that cannot be had stops only its own image."""
+    for url in urls:
+        if not is_http(url):
+            raise UsageError(f"{url}: only http:// and https:// URLs are fetched")
 
 
 def existing(finder: ImageFinder, ids: Iterable[str], filter: str) -> Iterator[ImageRecord]:

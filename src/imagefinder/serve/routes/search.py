@@ -1,10 +1,12 @@
 """POST /v1/search, POST /v1/embed"""
 
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFile
 
+from imagefinder.errors import FetchError
 from imagefinder.query import Query
 from imagefinder.serve.forms import check_parts, filled, form, picture_form, query_of, read_files
 from imagefinder.serve.hits_page import hits_page, wants_page
@@ -70,7 +72,7 @@ def routes(service: Service) -> APIRouter:
         model = service.space(space)
         files = [data for _, data in await read_files(image)]
         check_parts(len(files) + len(filled(url)) + len(filled(id)) + len(filled(text)))
-        fetched = [await service.fetch(address) for address in filled(url)]
+        fetched = whole(await service.fetch_all(request, filled(url)))
         query = query_of(files + fetched, filled(id), filled(text), box, weights)
 
         def answer() -> Response:
@@ -87,7 +89,7 @@ def routes(service: Service) -> APIRouter:
                 )
             )
 
-        return await service.work(request, answer)
+        return await service.work(request, answer, embeds=bool(files or fetched))
 
     @router.post(
         "/embed",
@@ -112,6 +114,14 @@ def routes(service: Service) -> APIRouter:
             rows = [finder.embed(Query((part,))).tolist() for part in parts]
             return json_of(EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows))
 
-        return await service.work(request, answer)
+        return await service.work(request, answer, embeds=True)
 
     return router
+
+
+def whole(fetched: Sequence[bytes | FetchError]) -> list[bytes]:
+    """A query with a part missing is another query. Raises the first FetchError."""
+    for item in fetched:
+        if isinstance(item, FetchError):
+            raise item
+    return [item for item in fetched if isinstance(item, bytes)]
