@@ -1,20 +1,23 @@
 """Run benchmarks, print each figure beside its target and the last result, and keep the results.
 
-python -m benchmarks                   all but `scaling`
+python -m benchmarks                   all but `scaling` and `soak`
 python -m benchmarks ingest search     these
+python -m benchmarks soak --minutes 3  instead of 10
 python -m benchmarks --quick           small, to see that they run; nothing is kept
 """
 
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 from benchmarks import machine, page, results
 from benchmarks.results import Figure
 
-USUAL = ("startup", "ingest", "memory", "rescan", "search")
-ON_REQUEST = ("scaling",)  # a million vectors: minutes, and gigabytes
+USUAL = ("startup", "ingest", "memory", "rescan", "search", "service")
+# a million vectors: minutes, and gigabytes; and a service under load for as long as one likes
+ON_REQUEST = ("scaling", "soak")
 
 
 def main() -> int:
@@ -25,7 +28,7 @@ def main() -> int:
     missed = 0
     for name in options.names or USUAL:
         print(f"{name}{' (quick)' if options.quick else ''}", flush=True)
-        figures = benchmark(name)(options.quick)
+        figures = benchmark(name, options.minutes)(options.quick)
         print(results.table(figures, {} if options.quick else results.last(name)), flush=True)
         missed += sum(figure.met is False for figure in figures)
         if not options.quick:
@@ -35,10 +38,10 @@ def main() -> int:
     return 1 if missed and not options.quick else 0
 
 
-def benchmark(name: str) -> Callable[[bool], list[Figure]]:
+def benchmark(name: str, minutes: float) -> Callable[[bool], list[Figure]]:
     """The `run` of a module here; each takes whether to be quick."""
-    run: Callable[[bool], list[Figure]] = import_module(f"benchmarks.{name}").run
-    return run
+    run: Callable[..., list[Figure]] = import_module(f"benchmarks.{name}").run
+    return partial(run, minutes=minutes) if name == "soak" else run
 
 
 def parse() -> argparse.Namespace:
@@ -47,6 +50,7 @@ def parse() -> argparse.Namespace:
     names = (*USUAL, *ON_REQUEST)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="small sizes; nothing is kept")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long `soak` takes")
     options = parser.parse_args()
     for name in options.names:
         if name not in names:

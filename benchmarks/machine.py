@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("imagefinder", "numpy", "onnxruntime", "pillow", "zvec")
+PACKAGES = ("imagefinder", "fastapi", "numpy", "onnxruntime", "pillow", "uvicorn", "zvec")
 BUSY = 0.35  # of the cores in use, on average over the last minute
 
 
@@ -30,7 +30,8 @@ def versions() -> dict[str, str]:
 def commit() -> str:
     """The commit that is checked out, with `+` when files differ from it."""
     head = git("rev-parse", "--short=12", "HEAD") or "none"
-    changed = git("status", "--porcelain", "--", "src", "benchmarks/*.py", "benchmarks/peers")
+    code = ("src", "benchmarks/*.py", "benchmarks/load", "benchmarks/peers")
+    changed = git("status", "--porcelain", "--", *code)
     return f"{head}+" if changed else head
 
 

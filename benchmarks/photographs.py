@@ -1,4 +1,4 @@
-"""Photographs of 12 megapixels, out of Debian's wallpaper packages."""
+"""Photographs of 12 megapixels, out of Debian's wallpaper packages, and small ones of them."""
 
 import hashlib
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from benchmarks.data import BENCH
+from benchmarks.data import BENCH, made
 
 PACKAGES = (
     "gnome-backgrounds",
@@ -18,6 +18,7 @@ PACKAGES = (
     "plasma-workspace-wallpapers",
 )
 SIZE = (4000, 3000)
+UPLOAD = (640, 480)
 QUALITY = 92
 SMALLEST_SIDE = 1400  # what is smaller would be a blur at this size
 # left, top, right, bottom as fractions: there are few wallpapers, and a part is another picture
@@ -40,6 +41,18 @@ def photographs(count: int) -> Path:
         for file in sorted(folder.glob("*.jpg"))[:count]:
             (selected / file.name).hardlink_to(file)
     return selected
+
+
+def uploads(count: int) -> Path:
+    """A folder of as many JPEG files of 640 x 480: the photographs, as people upload them."""
+    large = sorted(photographs(count).iterdir())
+
+    def write(number: int, file: Path) -> None:
+        with Image.open(large[number]) as image:
+            image.draft("RGB", (2 * UPLOAD[0], 2 * UPLOAD[1]))
+            image.resize(UPLOAD, Image.Resampling.LANCZOS).save(file, quality=85)
+
+    return made(BENCH / f"uploads-{count}", count, write)
 
 
 def unpacked() -> Path:
