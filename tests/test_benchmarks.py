@@ -153,7 +153,7 @@ def test_a_wait_at_overload_is_bounded_by_the_places() -> None:
     bound = 1000 * service.PLACES / 100  # at 100 requests a second
     for wait, met in ((1.4 * bound, True), (1.6 * bound, False)):
         outcome = Outcome(answered=[wait] * 10, refused=[1.0] * 10, pings=[1.0], seconds=1.0)
-        figures = service.overload(outcome, capacity=100.0)
+        figures = service.overload([outcome], capacity=100.0)
         assert [figure.met for figure in figures if "p99 in times" in figure.name] == [met]
 
 
