@@ -1,6 +1,8 @@
 """How the embedded store builds its index beside what is searched and written meanwhile."""
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -203,3 +205,35 @@ def test_optimize_is_wanted_when_much_is_dead(
     store.optimize()
     assert not store.needs_optimize()
     assert store.count() == before
+
+
+ROOT = Path(__file__).resolve().parents[1]
+SEARCHES = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from imagefinder.stores.embedded import EmbeddedStore
+from tests.store_contract import DIM
+import numpy as np
+
+def search(seed):
+    rows = np.random.default_rng(seed).standard_normal((1000, DIM)).astype(np.float32)
+    return sum(len(store.search(row[None] / np.linalg.norm(row), 3)[0]) for row in rows)
+
+store = EmbeddedStore.open(Path(sys.argv[1]))
+with ThreadPoolExecutor(4) as pool:
+    print(sum(pool.map(search, range(4))))
+store.close()
+"""
+
+
+def test_searches_do_not_wait_for_each_other(store: EmbeddedStore, path: Path) -> None:
+    """In a process of its own: it would stand still for ever, and nothing could end its threads."""
+    store.optimize()
+    store.upsert([record(f"new{index}") for index in range(50)], drawn(50, seed=3))
+    store.close()
+    command = [sys.executable, "-c", SEARCHES, str(path)]
+    found = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "12000\n"), found.stderr

@@ -40,6 +40,10 @@ def set_up() -> bool:
                     log_type=zvec.LogType.CONSOLE,
                     log_level=zvec.LogLevel.FATAL,
                     invert_to_forward_scan_ratio=1.0,
+                    # With more, two searches of a collection that was written to after it was
+                    # optimized wait for each other for ever, within a second. It is no slower:
+                    # each of our threads searches by itself.
+                    query_threads=1,
                 )
                 _ours = True
             except RuntimeError:
