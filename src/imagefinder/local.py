@@ -329,9 +329,7 @@ class LocalFinder(ImageFinder):
         but for that, by whoever decodes or searches; and unless `full_paths`, uris of local images
         are the paths below their sources' folders."""
         self._computing = computing
-        self._session.through = through
-        self._session._used = None  # without it, where the model has worked already
-        self._session.full_paths = full_paths
+        self._session.serve(through, full_paths=full_paths)
 
     def announce(self, address: str) -> None:
         """Tell other processes that want the collection at which URL it can be reached."""

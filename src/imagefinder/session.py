@@ -21,11 +21,11 @@ class Session:
         self.optimizer = Optimizer()
         self._model = embedder.spec.name if embedder is not None else model
         self._embedder = embedder
-        self._used: Embedder | None = None  # the model, as `through` makes it
+        self._used: Embedder | None = None  # the model, as `_through` makes it
         self._collection: Collection | None = None
         self._closed = False
-        self.through: Callable[[Embedder], Embedder] = lambda embedder: embedder
-        self.full_paths = True
+        self._through: Callable[[Embedder], Embedder] = lambda embedder: embedder
+        self._full_paths = True
         self._lock = RLock()
 
     def collection(self, *, create: bool = False) -> Collection:
@@ -69,13 +69,19 @@ class Session:
                     )
                 self._embedder = load_embedder(space)
             if self._used is None:
-                self._used = self.through(self._embedder)
+                self._used = self._through(self._embedder)
             return self._used
+
+    def serve(self, through: Callable[[Embedder], Embedder], *, full_paths: bool) -> None:
+        """From now on embed by `through(model)`, also where the model has worked already, and show
+        uris with or without the folders of this machine."""
+        with self._lock:
+            self._through, self._used, self._full_paths = through, None, full_paths
 
     def locate(self, uri: str) -> str:
         """Where the image of a stored uri is now, as users see it."""
         places = self.collection().places()
-        return places.locate(uri) if self.full_paths else places.within(uri)
+        return places.locate(uri) if self._full_paths else places.within(uri)
 
     def close(self) -> None:
         """Finish what runs in the background and let other processes in."""
