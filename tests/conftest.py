@@ -1,12 +1,18 @@
 """What holds for every test."""
 
 import os
+import signal
 
 import pytest
 
 pytest.register_assert_rewrite("tests.store_contract", "tests.torture_store")
 
 NEEDS_MORE = ("torch", "emulated")  # marks of the tests that need more than Python packages
+
+
+# A shell without job control starts background commands deaf to Ctrl-C, and so what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

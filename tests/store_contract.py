@@ -1,5 +1,6 @@
 """What every VectorStore promises. A test module subclasses StoreContract once for each store."""
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -304,6 +305,29 @@ class StoreContract:
                 store.optimize()
         assert len(seen) == len(set(seen))
         assert set(seen) >= {f"{index:05}" for index in range(3000)}
+
+    def test_nobody_sees_a_write_half_done(self, store: VectorStore) -> None:
+        records, rows = numbered(200), drawn(200)
+        store.upsert(records, rows)
+        written = threading.Event()
+
+        def read() -> None:
+            for step in itertools.count():
+                index = step % 40
+                assert ids(store.search(rows[index : index + 1], 2)[0])[0] == f"{index:05}"
+                assert store.get([f"{index:05}"])
+                if written.is_set():
+                    return
+
+        with ThreadPoolExecutor(4) as pool:
+            reading = [pool.submit(read) for _ in range(4)]
+            for step in range(100):
+                store.upsert(records[:20], rows[:20])
+                store.upsert([record(f"new{step}")], drawn(1, seed=1 + step))
+            written.set()
+            for each in reading:
+                each.result()
+        assert len(list(store.scan())) == store.count() == 300
 
     def test_searches_and_writes_go_on_while_it_optimizes(self, store: VectorStore) -> None:
         rows = drawn(6000)

@@ -1,18 +1,19 @@
 """The embedded store: one space in a directory of its own, kept by zvec."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from zvec import Collection, Doc
+from zvec.typing import Status
 
 from imagefinder.ahead import chunks
 from imagefinder.errors import StoreError, UsageError
 from imagefinder.filters import Filter
-from imagefinder.stores.embedded_build import MAX_BATCH, Build
+from imagefinder.stores.embedded_build import MAX_BATCH, MAX_KEYS, Build
 from imagefinder.stores.embedded_engine import check_space, check_statuses, set_up, translated
 from imagefinder.stores.embedded_filter import widened
 from imagefinder.stores.embedded_generation import Generation, create, open_current
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings
 
 __all__ = ["EmbeddedStore"]
+
+_T = TypeVar("_T")
 
 EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
 UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
@@ -73,27 +76,24 @@ class EmbeddedStore:
         rows = unit_rows(embeddings, self._dim, len(records), what="image")
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
-        with self._writes(last, rows=len(last)) as zvec:
-            for part in chunks(last.values(), MAX_BATCH):
+        with self._writes(last, rows=len(last)) as current:
+            for part in chunks(last.values(), MAX_KEYS):
                 docs = [document(records[index], rows[index]) for index in part]
                 self._make_room(len(docs))
-                if check_statuses(zvec.upsert(docs), self._path) < len(docs):
+                if self._in_turns(current, Collection.upsert, docs) < len(docs):
                     raise StoreError(f"{self._path}: not every image was stored; try again")
 
     def update(self, records: Sequence[ImageRecord]) -> None:
         known = {record.id: record for record in records if possible(record.id)}
-        with self._writes(known, rows=len(known)) as zvec:
-            for part in chunks(known.values(), MAX_BATCH):
+        with self._writes(known, rows=len(known)) as current:
+            for part in chunks(known.values(), MAX_KEYS):
                 self._make_room(len(part))
-                check_statuses(zvec.update([document(record) for record in part]), self._path)
+                self._in_turns(current, Collection.update, [document(record) for record in part])
 
     def delete(self, ids: Sequence[str]) -> int:
-        known = list(dict.fromkeys(id for id in ids if possible(id)))
-        with self._writes(known, rows=0) as zvec:
-            return sum(
-                check_statuses(zvec.delete([key_of(id) for id in part]), self._path)
-                for part in chunks(known, MAX_BATCH)
-            )
+        keys = [key_of(id) for id in dict.fromkeys(ids) if possible(id)]
+        with self._writes(ids, rows=0) as current:
+            return self._in_turns(current, Collection.delete, keys)
 
     def get(self, ids: Sequence[str]) -> Mapping[str, ImageRecord]:
         found = self._fetched(ids, [RECORD], vectors=False)
@@ -114,16 +114,16 @@ class EmbeddedStore:
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 image")
         rows = unit_rows(queries, self._dim, what="query")
-        with self._inside() as zvec:
-            where = widened(filter.root) if filter is not None and set_up() else None
-            exact = exact or self._count <= EXACT_BELOW
-            search = Search(zvec, k, filter, where, exact, self._count, self._writing)
-            return [search.closest(row) for row in rows]
+        self._check_open()
+        where = widened(filter.root) if filter is not None and set_up() else None
+        exact = exact or self._count <= EXACT_BELOW
+        search = Search(self._inside, k, filter, where, exact, self._count)
+        return [search.closest(row) for row in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":
         """Never the same image twice. Images written meanwhile come or not."""
         for low, high in parts(self.count()):
-            with self._writing, self._inside() as zvec:
+            with self._inside() as zvec:
                 docs = bucket_page(zvec, low, high)
             records, rows = images_of(docs)
             yield from zip(records, rows, strict=True)
@@ -146,7 +146,8 @@ class EmbeddedStore:
 
     def optimize(self) -> None:
         """Takes the space of the collection on disk a second time while it runs."""
-        with self._optimizing, self._inside():
+        with self._optimizing, translated(self._path):
+            self._check_open()
             old = self._current
             if old.indexed == 1 and not self._written:
                 return
@@ -165,7 +166,8 @@ class EmbeddedStore:
 
     def flush(self) -> None:
         """After it not even a power cut loses what was written before."""
-        with self._writing, self._inside():
+        with self._writing, translated(self._path):
+            self._check_open()
             self._save()
 
     def close(self) -> None:
@@ -186,7 +188,7 @@ class EmbeddedStore:
         self, ids: Sequence[str], fields: list[str], *, vectors: bool
     ) -> Iterator[tuple[str, Doc]]:
         keys = {key_of(id): id for id in ids if possible(id)}
-        for part in chunks(keys, MAX_BATCH):
+        for part in chunks(keys, MAX_KEYS):
             with self._inside() as zvec:
                 docs = zvec.fetch(part, output_fields=fields, include_vector=vectors)
             for key, doc in docs.items():
@@ -194,7 +196,7 @@ class EmbeddedStore:
 
     @contextmanager
     def _inside(self) -> Iterator[Collection]:
-        """The generation in use, which stays open meanwhile."""
+        """The generation in use, which stays open, and is not written to, meanwhile."""
         while True:
             self._check_open()
             generation = self._current
@@ -204,19 +206,34 @@ class EmbeddedStore:
                     return
 
     @contextmanager
-    def _writes(self, ids: Iterable[str], *, rows: int) -> Iterator[Collection]:
+    def _writes(self, ids: Iterable[str], *, rows: int) -> Iterator[Generation]:
         """One write at a time, as zvec's upserts of one id from two threads may both insert.
         `rows` of them are written at most; those that make nothing more leave dead ones behind."""
-        with self._writing, self._inside() as zvec:
+        with self._writing, translated(self._path):
+            self._check_open()
             self._written = True
             try:
-                yield zvec
+                yield self._current
             finally:
                 if self._build is not None:  # told after the write, or it could copy too early
                     self._build.note(key_of(id) for id in ids)
                 # Not in `count`: the statistics keep the interpreter's lock while they wait.
                 before, self._count = self._count, self._current.count()
                 self._dead += max(rows - (self._count - before), 0)
+
+    def _in_turns(
+        self,
+        current: Generation,
+        write: Callable[[Collection, list[_T]], list[Status]],
+        what: Iterable[_T],
+    ) -> int:
+        """A write in pieces, between which others read. How many documents it found."""
+        found = 0
+        for part in chunks(what, MAX_BATCH):
+            with current.written() as zvec:
+                statuses = write(zvec, part)
+            found += check_statuses(statuses, self._path)
+        return found
 
     def _make_room(self, images: int) -> None:
         """Before so many images are written."""

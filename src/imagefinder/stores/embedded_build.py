@@ -11,9 +11,10 @@ from imagefinder.stores.embedded_engine import check_space, check_statuses
 from imagefinder.stores.embedded_generation import Generation
 from imagefinder.stores.embedded_search import bucket_page, parts
 
-__all__ = ["Build"]
+__all__ = ["MAX_BATCH", "MAX_KEYS", "Build"]
 
-MAX_BATCH = 1000  # documents of one write; zvec takes 1,024
+MAX_BATCH = 32  # documents of one write; 4 ms in which nobody reads, and no slower than 1,000
+MAX_KEYS = 1000  # of one read or deletion; zvec takes 1,024
 FEW = 100  # keys that are caught up with while writes wait; some milliseconds
 
 
@@ -65,13 +66,13 @@ class Build:
         """What became of the noted keys; None: deleted."""
         keys, self._changed = list(self._changed), set()
         changes: dict[str, Doc | None] = dict.fromkeys(keys)
-        for part in chunks(keys, MAX_BATCH):
+        for part in chunks(keys, MAX_KEYS):
             changes.update(self._old.zvec.fetch(part))
         return changes
 
     def _apply(self, changes: dict[str, Doc | None], new: Generation) -> None:
         gone = [key for key, doc in changes.items() if doc is None]
-        for part in chunks(gone, MAX_BATCH):
+        for part in chunks(gone, MAX_KEYS):
             check_statuses(new.zvec.delete(part), new.folder)
         _put(new, [doc for doc in changes.values() if doc is not None])
 

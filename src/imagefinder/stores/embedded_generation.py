@@ -52,13 +52,24 @@ class Generation:
 
     @contextmanager
     def entered(self) -> Iterator[bool]:
-        """Inside, it stays open. False when it is closed."""
+        """Inside, it stays open, and nobody writes. False when it is closed."""
         inside = self._gate.enter()
         try:
             yield inside
         finally:
             if inside:
                 self._gate.leave()
+
+    @contextmanager
+    def written(self) -> Iterator[zvec.Collection]:
+        """To be written to: nobody is inside meanwhile. It must not be closed.
+
+        zvec 0.8 shows what is half written to whoever reads beside it: an image whose embedding is
+        not there yet, with a score of 1 for every query; and one that is replaced is gone for a
+        moment.
+        """
+        with self._gate.alone():
+            yield self.zvec
 
     def next(self) -> "Generation":
         """An empty one beside this one."""

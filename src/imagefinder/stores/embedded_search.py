@@ -1,9 +1,9 @@
 """Searching one zvec collection: the right k, with filters and ties, whatever zvec can say."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,13 +32,12 @@ MAX_TOPK = 100_000  # zvec's limit
 class Search:
     """What is the same for every query of a call."""
 
-    zvec: Collection
+    inside: Callable[[], AbstractContextManager[Collection]]  # nobody writes meanwhile
     k: int
     filter: Filter | None
     where: str | None  # in zvec's language; lets through at least what the filter does
     exact: bool
     count: int  # of images
-    writing: Lock  # held by whoever writes
 
     def closest(self, query: "Embedding") -> list[Scored]:
         """The k closest, best first, ties by id.
@@ -64,12 +63,13 @@ class Search:
         return self._scanned(query)
 
     def _fetch(self, query: "Embedding", page: int, linear: bool) -> list[Doc]:
-        return self.zvec.query(
-            Query(EMBEDDING, vector=query, param=LINEAR if linear else GRAPH),
-            topk=page,
-            filter=self.where,
-            output_fields=[RECORD],
-        )
+        with self.inside() as zvec:
+            return zvec.query(
+                Query(EMBEDDING, vector=query, param=LINEAR if linear else GRAPH),
+                topk=page,
+                filter=self.where,
+                output_fields=[RECORD],
+            )
 
     def _verified(self, docs: list[Doc]) -> list[Scored]:
         hits = [Scored(from_json(doc.fields[RECORD]), _score(doc)) for doc in docs]
@@ -81,8 +81,8 @@ class Search:
         """The same by looking at everything that the filter may let through."""
         best: list[Scored] = []
         for low, high in parts(self.count):
-            with self.writing:
-                docs = bucket_page(self.zvec, low, high, self.where)
+            with self.inside() as zvec:
+                docs = bucket_page(zvec, low, high, self.where)
             records, rows = images_of(docs)
             scored = map(Scored, records, similarities(rows, query))
             matching = [h for h in scored if self.filter is None or self.filter.matches(h.record)]
@@ -100,9 +100,8 @@ def parts(count: int) -> Iterator[tuple[int, int]]:
 def bucket_page(zvec: Collection, low: int, high: int, where: str | None = None) -> list[Doc]:
     """The documents of the buckets from `low` to below `high`, with their embeddings.
 
-    Not to be called beside a write: an image is gone for a moment while zvec replaces it, or its
-    embedding is not there yet, which is an error. Not zvec's own iterator, because no other
-    maintenance can run beside it, and each leaves a small segment behind.
+    Not zvec's own iterator, because no other maintenance can run beside it, and each leaves a
+    small segment behind.
     """
     within = f"{BUCKET} >= {low} and {BUCKET} < {high}"
     return zvec.query(
