@@ -7,6 +7,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+TURNED = {  # orientation -> upright picture -> as the camera stores it (EXIF 2.32, 4.6.4)
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
 
 def picture(seed: int, size: tuple[int, int] = (40, 30)) -> Image.Image:
     """A picture of 4 x 3 coloured tiles; another seed gives other colours."""

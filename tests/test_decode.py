@@ -11,20 +11,11 @@ from PIL import Image, ImageFile
 
 from imagefinder.decode import DecodeLimits, decode, from_array, from_image
 from imagefinder.errors import ImageError, UsageError
+from tests.pictures import TURNED
 from tests.samples import CORNERS, DATA, SIZE, encoded, photograph, picture, samples
 
 Pixels = NDArray[np.uint8]
 EXACT = ("rgb.png", "lossless.webp", "raw.tif", "lzw.tif", "deflate.tif", "big.tif", "picture.bmp")
-TURNED = {  # orientation -> upright picture -> as the camera stores it (EXIF 2.32, 4.6.4)
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def corners(pixels: Pixels) -> NDArray[np.int16]:

@@ -15,19 +15,8 @@ from imagefinder.serve.options import ServeOptions
 from imagefinder.testing import FakeEmbedder
 from imagefinder.types import Upload
 from tests.image_server import encoded
-from tests.pictures import picture, write_pictures
+from tests.pictures import TURNED, picture, write_pictures
 from tests.serving import Served, served
-
-STORED = {  # EXIF orientation -> how the pixels of such a file lie
-    1: None,
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 @pytest.fixture(scope="module")
@@ -96,13 +85,13 @@ def test_what_is_transparent_is_white(service: Served):
     )
 
 
-@pytest.mark.parametrize("orientation", STORED)
+@pytest.mark.parametrize("orientation", TURNED)
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])
 def test_photos_stand_upright(service: Served, orientation: int, format: str):
     upright = picture(60 + orientation, (400, 300))
     exif = Image.Exif()
     exif[0x0112] = orientation
-    turn = STORED[orientation]
+    turn = TURNED[orientation]
     stored = BytesIO()
     (upright if turn is None else upright.transpose(turn)).save(stored, format, exif=exif)
     id = f"turned-{orientation}.{format}"

@@ -73,6 +73,11 @@ class FetchError(ImageError):
 class ImageNotFoundError(ImageFinderError):
     """No image of the collection has this id."""
 
+    @classmethod
+    def of(cls, id: str) -> "ImageNotFoundError":
+        """In the words that are used everywhere."""
+        return cls(f"{id}: no image of the collection has this id")
+
 
 class ModelError(ImageFinderError):
     """A model cannot be loaded or run."""

@@ -368,7 +368,7 @@ class LocalFinder(ImageFinder):
     def _record(self, id: str) -> ImageRecord:
         record = self._session.collection().records([id]).get(id)
         if record is None:
-            raise ImageNotFoundError(f"{id}: no image of the collection has this id")
+            raise ImageNotFoundError.of(id)
         return record
 
     def _shown(self, record: ImageRecord) -> ImageRecord:

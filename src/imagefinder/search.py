@@ -83,7 +83,7 @@ class Searcher:
     def _embedding_of(self, id: str) -> Embedding:
         found = self.store.embeddings([id])
         if id not in found:
-            raise ImageNotFoundError(f"{id}: no image of the collection has this id")
+            raise ImageNotFoundError.of(id)
         return found[id]
 
     def _embed_image(self, part: ImagePart) -> Embedding:

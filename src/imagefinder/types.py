@@ -176,6 +176,11 @@ class IndexReport:
     interrupted: bool = False
     problems: list[Skipped] = field(default_factory=list)
 
+    @property
+    def images(self) -> int:
+        """How many images it speaks of."""
+        return sum(self.counts().values()) - self.ignored
+
     def counts(self) -> dict[str, int]:
         """The seven counts, in the order that `index --json` prints them."""
         names = ("added", "updated", "unchanged", "renamed", "removed", "ignored", "skipped")

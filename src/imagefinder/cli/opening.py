@@ -31,7 +31,9 @@ def chosen(collection: str | None) -> str:
 
 def is_service(where: str) -> bool:
     """Whether this is the address of a running service."""
-    return where.lower().startswith(("http://", "https://"))
+    from imagefinder.sources.address import is_http
+
+    return is_http(where)
 
 
 def table_columns(id: str | None, location: str | None) -> "TableColumns | None":

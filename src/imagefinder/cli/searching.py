@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import is_service, open_finder
+from imagefinder.cli.opening import open_finder
 from imagefinder.cli.options import (
     CollectionOption,
     FilterOption,
@@ -81,12 +81,13 @@ def at_hand(finder: "ImageFinder", hits: "Sequence[Hit]") -> "Sequence[Hit]":
     """The hits with uris that lead to pictures from here: what lies on a service's machine comes
     as a small one."""
     from imagefinder.client.remote import RemoteFinder
+    from imagefinder.sources.address import is_http
 
     if not isinstance(finder, RemoteFinder):
         return hits
     folder = Path(mkdtemp(prefix="imagefinder-"))
     return [
-        hit if is_service(hit.uri) else replace(hit, uri=fetched(finder, hit, folder / f"{n}.jpg"))
+        hit if is_http(hit.uri) else replace(hit, uri=fetched(finder, hit, folder / f"{n}.jpg"))
         for n, hit in enumerate(hits)
     ]
 

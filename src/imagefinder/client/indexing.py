@@ -12,11 +12,13 @@ from imagefinder.client.comparing import Candidate, Counted, Sender
 from imagefinder.client.connection import Connection
 from imagefinder.client.lookup import LOOKUP, known
 from imagefinder.client.patience import Patience
-from imagefinder.client.uploading import BATCH, WORKERS, Uploader, not_an_id
-from imagefinder.errors import CollectionError, SourceError
+from imagefinder.client.uploading import BATCH, WORKERS, Uploader
+from imagefinder.errors import CollectionError
 from imagefinder.protocols import Source
 from imagefinder.sources.address import scheme
+from imagefinder.sources.empty import nothing_in
 from imagefinder.types import ImageRef, IndexReport, Skipped
+from imagefinder.upload_ids import not_an_id
 
 BUSY, GONE = 120.0, 20.0  # seconds of patience: a long run outlives a restart of the service
 PROBLEMS = 20  # skipped images that a report shows
@@ -50,7 +52,7 @@ class Indexer:
         return self.report
 
     def _index(self, source: Source) -> None:
-        before = images_in(self.report)
+        before = self.report.images
         workers = self.workers or WORKERS
         sender = Sender(source, Uploader(self.connection, source_name(source), self._patience()))
         self.on_progress(self.report)
@@ -60,8 +62,8 @@ class Indexer:
                 for outcomes in sent:
                     self._count(outcomes)
                     self.on_progress(self.report)
-        if images_in(self.report) == before and not self._stopped():
-            raise nothing_in(source, self.report)
+        if self.report.images == before and not self._stopped():
+            raise nothing_in(source, self.report.ignored)
 
     def _candidates(self, source: Source) -> Generator[Candidate, None, None]:
         """The images, each with what the service knows of it."""
@@ -125,7 +127,7 @@ class Indexer:
 
     def _cut_short(self, error: CollectionError) -> CollectionError:
         """The error with how far it came."""
-        done = images_in(self.report)
+        done = self.report.images
         if not done:
             return error
         return CollectionError(
@@ -139,20 +141,6 @@ def source_name(source: Source) -> str:
     if len(root) <= SOURCE_NAME:
         return root
     return root[:SOURCE_NAME] + blake2b(root.encode(), digest_size=8).hexdigest()
-
-
-def images_in(report: IndexReport) -> int:
-    """How many images the report speaks of."""
-    return sum(report.counts().values()) - report.ignored
-
-
-def nothing_in(source: Source, report: IndexReport) -> SourceError:
-    """A source without any image is most likely not the one that was meant."""
-    if not source.complete:
-        what = "no image is left by include, exclude and sample"
-    else:
-        what = f"no image among its {report.ignored} files" if report.ignored else "it is empty"
-    return SourceError(f"{source.root}: {what}; name a folder, file, table or URL with images")
 
 
 def shown(id: str) -> str:

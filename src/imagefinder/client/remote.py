@@ -213,7 +213,7 @@ class RemoteFinder(ImageFinder):
     def get(self, id: str) -> ImageRecord:
         found = known(self._connection, [id])
         if id not in found:
-            raise not_found(id)
+            raise ImageNotFoundError.of(id)
         return found[id][0]
 
     def read(self, id: str) -> bytes:
@@ -241,7 +241,7 @@ class RemoteFinder(ImageFinder):
 
     def update_metadata(self, id: str, changes: Metadata) -> ImageRecord:
         if not can_be_id(id):
-            raise not_found(id)
+            raise ImageNotFoundError.of(id)
         body = {"metadata": wire.plain(changes)}
         return self._connection.patch(image_path(id), body, wire.record)
 
@@ -319,12 +319,12 @@ class RemoteFinder(ImageFinder):
         rows = [found[id][1] if id in found else None for id in ids]
         for id, row in zip(ids, rows, strict=True):
             if row is None:
-                raise not_found(id)
+                raise ImageNotFoundError.of(id)
         return [row for row in rows if row is not None]
 
     def _bytes(self, id: str, what: str, params: Params = ()) -> bytes:
         if not can_be_id(id):
-            raise not_found(id)
+            raise ImageNotFoundError.of(id)
         try:
             return self._connection.request("GET", image_path(id, what), params=params).content
         except (ForbiddenError, ImageError) as error:
@@ -375,10 +375,6 @@ def filter_of(expression: str | None) -> list[tuple[str, str]]:
     if not expression.strip():
         parse_filter(expression)
     return [("filter", expression)]
-
-
-def not_found(id: str) -> ImageNotFoundError:
-    return ImageNotFoundError(f"{id}: no image of the collection has this id")
 
 
 def no_one(*_: object) -> None:

@@ -7,11 +7,11 @@ from json import dumps
 
 from imagefinder.client import wire
 from imagefinder.client.connection import Answer, Connection, Form
-from imagefinder.client.paths import can_be_id
 from imagefinder.client.patience import USUAL, Patience
 from imagefinder.client.pictures import media_type, problem
 from imagefinder.errors import ImageError, UsageError
-from imagefinder.types import MAX_ID_BYTES, AddReport, Skipped, Upload, is_text
+from imagefinder.types import AddReport, Upload
+from imagefinder.upload_ids import id_of, skipped, with_ids
 
 BATCH = 8  # images of one request,
 BATCH_BYTES = 4_000_000  # as far as they fit: over a slow line it must arrive within 30 s
@@ -66,34 +66,11 @@ def batches(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
 
 def acceptable(uploads: Iterable[Upload], report: AddReport) -> Iterator[Upload]:
     """The uploads that are worth sending; the others are skipped in `report`."""
-    taken = set()
-    for upload in uploads:
-        id = id_of(upload)
-        reason = not_an_id(id)
-        if reason is None and id in taken:
-            reason = f"the id {id} is given to another image of the same request"
-        elif reason is None:
-            taken.add(id)
-            reason = problem(upload.data)
-        if reason is None:
-            yield upload
-        else:
+    for _, upload in with_ids(uploads, report):
+        if reason := problem(upload.data):
             report.skipped.append(skipped(upload, reason))
-
-
-def not_an_id(id: str) -> str | None:
-    """Why this cannot be an id, None where it can."""
-    if can_be_id(id) and "\0" not in id:
-        return None
-    if not id:
-        return "it has neither an id nor a name"
-    if not is_text(id) or "\0" in id:
-        return "the id is not valid text; give the image another one"
-    return f"the id has {len(id.encode())} bytes, the limit is {MAX_ID_BYTES}"
-
-
-def id_of(upload: Upload) -> str:
-    return upload.name if upload.id is None else upload.id
+        else:
+            yield upload
 
 
 def report_on(uploads: Sequence[Upload], answer: Answer) -> AddReport:
@@ -101,10 +78,6 @@ def report_on(uploads: Sequence[Upload], answer: Answer) -> AddReport:
     report = wire.added(answer)
     told = [skipped(uploads[int(one.uri)], one.reason) for one in report.skipped]
     return AddReport(report.added, report.updated, report.unchanged, told)
-
-
-def skipped(upload: Upload, reason: str) -> Skipped:
-    return Skipped(id_of(upload)[:MAX_ID_BYTES], upload.name, reason)
 
 
 def merged(report: AddReport, more: AddReport) -> AddReport:

@@ -18,6 +18,7 @@ from imagefinder.ingest.prune import prune
 from imagefinder.ingest.triage import Failed, Revised, Todo, Triage
 from imagefinder.places import base_of
 from imagefinder.protocols import Embedder, Source, VectorStore
+from imagefinder.sources.empty import nothing_in
 from imagefinder.types import IndexReport, Skipped
 
 Item = TypeVar("Item")
@@ -66,7 +67,7 @@ def index_source(
     ledger = collection.ledger
     number = ledger.source(source.root, base_of(source.root))
     ledger.start_run(number)
-    before = images_in(report)
+    before = report.images
     absorb(collection, source, number, options.id_prefix)
     places = collection.places()
     triage = Triage(ledger, number, report, options.id_prefix, options.retry_skipped)
@@ -99,22 +100,8 @@ def index_source(
         ledger.drop_unseen_skips(number)
         if options.prune != "no":
             prune(source, number, collection, report, force=options.prune == "force")
-    if images_in(report) == before:
-        raise nothing_in(source, report)
-
-
-def images_in(report: IndexReport) -> int:
-    """How many images the report speaks of."""
-    return sum(report.counts().values()) - report.ignored
-
-
-def nothing_in(source: Source, report: IndexReport) -> SourceError:
-    """A source without any image is most likely not the one that was meant."""
-    if not source.complete:
-        what = "no image is left by include, exclude and sample"
-    else:
-        what = f"no image among its {report.ignored} files" if report.ignored else "it is empty"
-    return SourceError(f"{source.root}: {what}; name a folder, file, table or URL with images")
+    if report.images == before:
+        raise nothing_in(source, report.ignored)
 
 
 def examined(

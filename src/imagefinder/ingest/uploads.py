@@ -19,16 +19,8 @@ from imagefinder.places import joined
 from imagefinder.protocols import Embedder, VectorStore
 from imagefinder.stores.ledger import ImageEntry
 from imagefinder.stores.media import FOLDER
-from imagefinder.types import (
-    MAX_ID_BYTES,
-    UPLOADS,
-    AddReport,
-    ImageRef,
-    IndexReport,
-    Skipped,
-    Upload,
-    is_text,
-)
+from imagefinder.types import UPLOADS, AddReport, ImageRef, IndexReport, Skipped, Upload
+from imagefinder.upload_ids import with_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Adder:
         root = UPLOADS if self.source == UPLOADS else f"{UPLOADS}:{self.source}"
         number = self.collection.ledger.source(root, FOLDER)
         report = AddReport()
-        wanted = dict(self._acceptable(uploads, report))
+        wanted = dict(with_ids(uploads, report))
         for some in chunks(wanted.items(), BATCH):
             handed = Handed(root, dict(some))
             examine = Examiner(
@@ -62,22 +54,6 @@ class Adder:
             )
             self._commit(examine(self._todos(handed)), handed, number, report)
         return report
-
-    def _acceptable(
-        self, uploads: Sequence[Upload], report: AddReport
-    ) -> Iterator[tuple[str, Upload]]:
-        """The uploads by id; one that cannot have its id is skipped."""
-        taken = set()
-        for upload in uploads:
-            id = upload.name if upload.id is None else upload.id
-            if problem := not_an_id(id):
-                report.skipped.append(Skipped(id[:MAX_ID_BYTES], upload.name, problem))
-            elif id in taken:
-                problem = f"the id {id} is given to another image of the same request"
-                report.skipped.append(Skipped(id, upload.name, problem))
-            else:
-                taken.add(id)
-                yield id, upload
 
     def _todos(self, handed: "Handed") -> list[Todo]:
         entries = self.collection.ledger.images(list(handed.uploads))
@@ -170,16 +146,3 @@ class Handed:
 
     def covers(self, path: str) -> bool:
         return False
-
-
-def not_an_id(id: str) -> str | None:
-    """Why this cannot be an id, None where it can."""
-    if not id:
-        return "it has neither an id nor a name"
-    if not is_text(id) or "\0" in id:
-        return "the id is not valid text; give the image another one"
-    if {".", ".."} & set(id.split("/")):
-        return "an id with . or .. for a part cannot be an address; give the image another one"
-    if len(id.encode()) > MAX_ID_BYTES:
-        return f"the id has {len(id.encode())} bytes, the limit is {MAX_ID_BYTES}"
-    return None

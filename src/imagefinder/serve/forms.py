@@ -27,17 +27,23 @@ async def merge_patch(request: Request) -> None:
 
 def check_kind(request: Request, kinds: Sequence[str]) -> None:
     """Raises 415. A body that does not tell what it is passes."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = kind_of_body(request)
     if kind and kind not in kinds:
         raise HTTPException(415, f"send the body as {kinds[0]}")
 
 
-def picture_form(example: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """For the description of a route: its parts `image` are pictures; an example of the rest."""
-    encoding: JsonValue = {"image": {"contentType": "image/*"}}
-    return {
-        "requestBody": {"content": {FORMS[0]: {"encoding": encoding, "example": dict(example)}}}
-    }
+def kind_of_body(request: Request) -> str:
+    """Its media type, empty where the request does not tell."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def picture_form(example: Mapping[str, JsonValue], *, field: str = "image") -> dict[str, JsonValue]:
+    """For the description of a route: the parts of this name are pictures; an example of the
+    rest."""
+    content: dict[str, JsonValue] = {"encoding": {field: {"contentType": "image/*"}}}
+    if example:
+        content["example"] = dict(example)
+    return {"requestBody": {"content": {FORMS[0]: content}}}
 
 
 async def read_files(files: Sequence[UploadFile]) -> list[tuple[str, bytes]]:

@@ -76,24 +76,24 @@ class EmbeddedStore:
         rows = unit_rows(embeddings, self._dim, len(records), what="image")
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
-        with self._writes(last, rows=len(last)) as current:
+        with self._writes(last, rows=len(last)):
             for part in chunks(last.values(), MAX_KEYS):
                 docs = [document(records[index], rows[index]) for index in part]
                 self._make_room(len(docs))
-                if self._in_turns(current, Collection.upsert, docs) < len(docs):
+                if self._in_turns(Collection.upsert, docs) < len(docs):
                     raise StoreError(f"{self._path}: not every image was stored; try again")
 
     def update(self, records: Sequence[ImageRecord]) -> None:
         known = {record.id: record for record in records if possible(record.id)}
-        with self._writes(known, rows=len(known)) as current:
+        with self._writes(known, rows=len(known)):
             for part in chunks(known.values(), MAX_KEYS):
                 self._make_room(len(part))
-                self._in_turns(current, Collection.update, [document(record) for record in part])
+                self._in_turns(Collection.update, [document(record) for record in part])
 
     def delete(self, ids: Sequence[str]) -> int:
-        keys = [key_of(id) for id in dict.fromkeys(ids) if possible(id)]
-        with self._writes(ids, rows=0) as current:
-            return self._in_turns(current, Collection.delete, keys)
+        known = list(dict.fromkeys(id for id in ids if possible(id)))
+        with self._writes(known, rows=0):
+            return self._in_turns(Collection.delete, [key_of(id) for id in known])
 
     def get(self, ids: Sequence[str]) -> Mapping[str, ImageRecord]:
         found = self._fetched(ids, [RECORD], vectors=False)
@@ -206,14 +206,14 @@ class EmbeddedStore:
                     return
 
     @contextmanager
-    def _writes(self, ids: Iterable[str], *, rows: int) -> Iterator[Generation]:
+    def _writes(self, ids: Iterable[str], *, rows: int) -> Iterator[None]:
         """One write at a time, as zvec's upserts of one id from two threads may both insert.
         `rows` of them are written at most; those that make nothing more leave dead ones behind."""
         with self._writing, translated(self._path):
             self._check_open()
             self._written = True
             try:
-                yield self._current
+                yield
             finally:
                 if self._build is not None:  # told after the write, or it could copy too early
                     self._build.note(key_of(id) for id in ids)
@@ -222,15 +222,12 @@ class EmbeddedStore:
                 self._dead += max(rows - (self._count - before), 0)
 
     def _in_turns(
-        self,
-        current: Generation,
-        write: Callable[[Collection, list[_T]], list[Status]],
-        what: Iterable[_T],
+        self, write: Callable[[Collection, list[_T]], list[Status]], what: Sequence[_T]
     ) -> int:
         """A write in pieces, between which others read. How many documents it found."""
         found = 0
         for part in chunks(what, MAX_BATCH):
-            with current.written() as zvec:
+            with self._current.written() as zvec:
                 statuses = write(zvec, part)
             found += check_statuses(statuses, self._path)
         return found

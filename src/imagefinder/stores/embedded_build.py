@@ -14,7 +14,7 @@ from imagefinder.stores.embedded_search import bucket_page, parts
 __all__ = ["MAX_BATCH", "MAX_KEYS", "Build"]
 
 MAX_BATCH = 32  # documents of one write; 4 ms in which nobody reads, and no slower than 1,000
-MAX_KEYS = 1000  # of one read or deletion; zvec takes 1,024
+MAX_KEYS = 1000  # that go to zvec at once where nobody waits; it takes 1,024
 FEW = 100  # keys that are caught up with while writes wait; some milliseconds
 
 

@@ -1,7 +1,7 @@
 """The routes of the services that came before this one, for their clients, in their own forms."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, TypeAlias
@@ -17,6 +17,7 @@ from imagefinder.errors import UsageError
 from imagefinder.local import LocalFinder
 from imagefinder.search import MAX_K
 from imagefinder.serve import problem_schema
+from imagefinder.serve.forms import FORMS, kind_of_body, picture_form
 from imagefinder.serve.records import image_path
 from imagefinder.serve.reference.errors import (
     ClosestRoute,
@@ -35,7 +36,7 @@ from imagefinder.sources.address import is_http
 from imagefinder.types import Hit
 
 CLOSEST = 3
-JSON, FORM = "application/json", "multipart/form-data"
+JSON = "application/json"
 DEFAULT = "resnet50"  # what clients that name no model have always got
 FIELDS = ("id", "name", "score")
 SPARE = 8  # hits that may be copies of the query before a second search is needed
@@ -117,7 +118,7 @@ def closest_img_ids(service: Service) -> APIRouter:
             "requestBody": {
                 "required": True,
                 "content": {
-                    FORM: {"schema": {"required": ["file"]}, "encoding": ENCODING},
+                    FORMS[0]: {"schema": {"required": ["file"]}, "encoding": ENCODING},
                     JSON: {"schema": PathQuery.model_json_schema()},
                 },
             }
@@ -128,7 +129,7 @@ def closest_img_ids(service: Service) -> APIRouter:
     ) -> list[WireId]:
         """The ids of the 3 closest images. `{"image_path": ...}` names an image of the server,
         below the directory that the operator allows."""
-        if is_json(request):
+        if kind_of_body(request) == JSON:
             path = (await path_query(request)).image_path
             read = partial(read_below, options.query_dir, path, options.max_body_bytes)
         elif file is None:
@@ -149,7 +150,9 @@ def predict(service: Service) -> APIRouter:
         summary="Closest images of a model",
         response_model=None,
         responses={200: {"content": {JSON: PREDICTION}}},
-        openapi_extra=picture({"nb_similar_images": 2, "retrieved_ref": "id,score"}),
+        openapi_extra=picture_form(
+            {"nb_similar_images": 2, "retrieved_ref": "id,score"}, field="file"
+        ),
     )
     async def predict(
         request: Request,
@@ -193,7 +196,7 @@ def others(service: Service) -> APIRouter:
         summary="Closest ids",
         response_model=ReferenceIds,
         responses=errors(PlainError),
-        openapi_extra=picture(),
+        openapi_extra=picture_form({}, field="file"),
     )
     async def similarity_search(request: Request, file: Picture) -> ReferenceIds:
         """The ids of the 3 closest images."""
@@ -229,7 +232,7 @@ def others(service: Service) -> APIRouter:
             dict[str, float], Field(examples=[{"461828": 0.91, "165352": 0.88, "224667": 0.87}])
         ],
         responses=errors(PlainError),
-        openapi_extra=picture(),
+        openapi_extra=picture_form({}, field="file"),
     )
     async def image_finder(request: Request, file: Picture) -> dict[str, float]:
         """The ids of the 3 closest images with their cosine similarity, best first."""
@@ -278,18 +281,6 @@ PREDICTION: dict[str, JsonValue] = {
 
 
 # from the request
-
-
-def picture(rest: Mapping[str, JsonValue] | None = None) -> dict[str, JsonValue]:
-    """For the description of a route: its `file` is a picture; an example of the other fields."""
-    content: dict[str, JsonValue] = {"encoding": ENCODING}
-    if rest:
-        content["example"] = dict(rest)
-    return {"requestBody": {"content": {FORM: content}}}
-
-
-def is_json(request: Request) -> bool:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
 
 
 async def path_query(request: Request) -> PathQuery:

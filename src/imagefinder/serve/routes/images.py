@@ -213,7 +213,7 @@ def routes(service: Service) -> APIRouter:
     async def remove(request: Request, id: Id) -> None:
         """Take an image out of the collection; the bytes of an upload are deleted."""
         if not await service.work(request, partial(finder.remove, [id])):
-            raise ImageNotFoundError(f"{id}: no image of the collection has this id")
+            raise ImageNotFoundError.of(id)
 
     return router
 

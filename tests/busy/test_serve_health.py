@@ -1,51 +1,21 @@
 """A model that fails, hangs or ends its thread: what is told, and that the service recovers."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from imagefinder.serve.batcher import Batcher
-from tests.busy_service import (
+from tests.busy.service import (
     SOON,
     Ask,
     Model,
     Serve,
-    asking,
     assert_at_rest,
     assert_found,
     image,
-    make_collection,
     metric,
-    one_core,
     png,
     readiness,
-    starting,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_collection(tmp_path_factory.mktemp("indexed"))
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    one_core(monkeypatch)
-    return Model()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, collection: Path, model: Model) -> Iterator[Serve]:
-    with starting(tmp_path, collection, model) as start:
-        yield start
-
-
-@pytest.fixture
-def ask() -> Iterator[Ask]:
-    with asking() as send:
-        yield send
 
 
 @pytest.fixture(autouse=True)

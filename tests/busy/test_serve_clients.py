@@ -4,56 +4,28 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from ipaddress import ip_network
-from pathlib import Path
 
 import pytest
 
-from tests.busy_service import (
+from tests.busy.service import (
     SOON,
     WORKING,
     Ask,
     Model,
     Serve,
     admitted,
-    asking,
     assert_at_rest,
     assert_busy,
     assert_found,
     connected,
     image,
-    make_collection,
     metric,
-    one_core,
     png,
     raw,
-    starting,
     until,
 )
 from tests.image_server import ImageServer
 from tests.serving import NAMES
-
-
-@pytest.fixture(scope="module")
-def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_collection(tmp_path_factory.mktemp("indexed"))
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    one_core(monkeypatch)
-    return Model()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, collection: Path, model: Model) -> Iterator[Serve]:
-    with starting(tmp_path, collection, model) as start:
-        yield start
-
-
-@pytest.fixture
-def ask() -> Iterator[Ask]:
-    with asking() as send:
-        yield send
 
 
 def test_a_client_that_hangs_up_while_its_image_queues(

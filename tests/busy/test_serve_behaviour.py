@@ -1,13 +1,12 @@
 """The service with more to do than it can, all kinds of it at once, and bad images among it."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.busy_service import (
+from tests.busy.service import (
     DARK,
     SOON,
     WORKING,
@@ -15,46 +14,18 @@ from tests.busy_service import (
     Model,
     Serve,
     admitted,
-    asking,
     assert_at_rest,
     assert_busy,
     assert_found,
     image,
-    make_collection,
     metric,
-    one_core,
     png,
     readiness,
-    starting,
     until,
 )
 from tests.image_server import encoded
 from tests.pictures import picture
 from tests.serving import NAMES, served
-
-
-@pytest.fixture(scope="module")
-def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_collection(tmp_path_factory.mktemp("indexed"))
-
-
-@pytest.fixture
-def model(monkeypatch: pytest.MonkeyPatch) -> Model:
-    one_core(monkeypatch)
-    return Model()
-
-
-@pytest.fixture
-def serve(tmp_path: Path, collection: Path, model: Model) -> Iterator[Serve]:
-    with starting(tmp_path, collection, model) as start:
-        yield start
-
-
-@pytest.fixture
-def ask() -> Iterator[Ask]:
-    with asking() as send:
-        yield send
-
 
 # more than it can do
 
