@@ -15,7 +15,7 @@ PYTEST := $(BIN)/python -m pytest
 UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-progress \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
-export PYTHON VENV
+export PYTHON VENV IMAGE_PATH
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
 .DEFAULT_GOAL := help
 .PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve bench lock \
@@ -30,7 +30,7 @@ run: run-env ## set up, index the demo images once, and serve them at http://127
 		[ $$code -ne 2 ] || echo "with make: make run PORT=$$(($(PORT) + 1))" >&2; exit $$code; }
 
 request: run-env ## search with a picture at what `make run` started (IMAGE_PATH=, PORT=)
-	@$(BIN)/imagefinder search $(IMAGE_PATH) -k 5 -c $(SERVICE)
+	@$(BIN)/imagefinder search "$$IMAGE_PATH" -k 5 -c $(SERVICE)
 
 stop: run-env ## stop what `make run` or `make run-container` started
 	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)

@@ -3,6 +3,7 @@
 import random
 import threading
 import warnings
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from imagefinder.decode import DecodeLimits, decode
+from imagefinder.decode.pieces import MOST_PIECES
 from imagefinder.decode.silence import silence
 from imagefinder.errors import ImageError
 from tests.hostile import IGNORED, make
@@ -171,3 +173,32 @@ def test_the_filters_do_not_grow() -> None:
     for _ in range(10):
         decode(data)
     assert len(warnings.filters) == before
+
+
+def tiny_pieces() -> dict[str, bytes]:
+    """Files that a parser goes through piece by piece, each of some bytes."""
+    jpeg, png, gif = (encoded(picture(), format) for format in ("JPEG", "PNG", "GIF"))
+    count = MOST_PIECES + 1
+    chunk = b"\0\0\0\0teXt" + zlib.crc32(b"teXt").to_bytes(4, "big")
+    colours = 13 + 3 * 2 ** ((gif[10] & 7) + 1)  # where the table of them ends
+    return {
+        "junk between a JPEG's segments": jpeg[:20] + bytes(count) + jpeg[20:],
+        "fill between a JPEG's segments": jpeg[:2] + b"\xff" * count + jpeg[2:],
+        "empty segments of a JPEG": jpeg[:2] + b"\xff\xe9\0\2" * count + jpeg[2:],
+        "empty chunks of a PNG": png[:33] + chunk * count + png[33:],
+        "empty comments of a GIF": gif[:colours] + b"!\xfe\0" * count + gif[colours:],
+    }
+
+
+@pytest.mark.parametrize("name", tiny_pieces())
+def test_tiny_pieces_without_end(name: str) -> None:
+    with pytest.raises(ImageError, match="it comes in more than 200,000 pieces"):
+        decode(tiny_pieces()[name])
+
+
+@pytest.mark.parametrize("name", tiny_pieces())
+def test_some_tiny_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.test_decode_hostile.MOST_PIECES", 1000)
+    assert (
+        decode(tiny_pieces()[name]).pixels.shape == decode(encoded(picture(), "PNG")).pixels.shape
+    )

@@ -256,6 +256,19 @@ def test_a_change_that_is_no_json(service: Served):
     assert "application/json" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["/v1/images", "/v1/search", "/image_finder"])
+def test_no_room_for_the_body(
+    service: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, path: str
+):
+    """It is not the client's fault, and the operator is told."""
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")  # files above 1 MB go there
+    field = "file" if path == "/image_finder" else "image"
+    answer = service.client.post(path, files={field: bytes(2_000_000)})
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["Retry-After"]
+    assert "cannot be kept on the disk" in caplog.text
+
+
 # removing
 
 

@@ -53,8 +53,8 @@ in a path as well: `/v1/images/animals/cat-01.png`. Every answer has the header 
 request's own where it came with one, and the one that stands in the log.
 
 Where the service has [keys](../how-to/secure-a-service.md#keys), a request needs one:
-`Authorization: Bearer KEY` or `X-API-Key: KEY`. `/ping`, `/healthz`, `/readyz`, `/docs`, `/redoc`
-and `/openapi.json` need none.
+`Authorization: Bearer KEY` or `X-API-Key: KEY`. `/ping`, `/healthz`, `/readyz`, `/health`,
+`/docs`, `/redoc` and `/openapi.json` need none.
 
 The examples are for a service of the demo images:
 

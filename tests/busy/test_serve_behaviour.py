@@ -74,6 +74,7 @@ def test_a_request_that_takes_too_long(serve: Serve, model: Model, ask: Ask) -> 
     assert_at_rest(service)
     assert_found(service.client.post("/v1/search", **image(png(1))), 1)
     assert metric(service, "dropped_total") == 0
+    assert metric(service, "rejected_total") == 2
     # nobody was told that it is there, so it was given up
     assert service.client.get("/v1/images/new.png").status_code == 404
 

@@ -6,7 +6,6 @@ global to the process, and a library must neither change it nor depend on it.
 
 import re
 from collections.abc import Callable
-from io import BytesIO
 
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
@@ -19,6 +18,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from imagefinder.decode import heif, png, tiff
 from imagefinder.decode.limits import DecodeLimits
+from imagefinder.decode.pieces import Pieces
 from imagefinder.errors import ImageError
 
 _MOST_SCANS = 100  # of a progressive JPEG; encoders write about 10
@@ -70,7 +70,7 @@ class _Tiff(TiffImageFile):
 
 
 def _open_jpeg(data: bytes) -> ImageFile.ImageFile:
-    image = _Jpeg(BytesIO(data))
+    image = _Jpeg(Pieces(data))
     # In one go: the decoder then takes the GIL once and not for each 64 kB.
     image.decodermaxblock = max(len(data), image.decodermaxblock)
     return image
@@ -78,7 +78,7 @@ def _open_jpeg(data: bytes) -> ImageFile.ImageFile:
 
 def _open_png(data: bytes) -> ImageFile.ImageFile:
     essence = png.essence(data)
-    image = PngImageFile(BytesIO(essence.data))
+    image = PngImageFile(Pieces(essence.data))
     image.decodermaxblock = max(len(data), image.decodermaxblock)
     if essence.profile is not None:
         image.info["icc_profile"] = essence.profile
@@ -89,35 +89,35 @@ def _open_png(data: bytes) -> ImageFile.ImageFile:
 
 def _open_avif(data: bytes) -> ImageFile.ImageFile:
     try:
-        return AvifImageFile(BytesIO(data))
+        return AvifImageFile(Pieces(data))
     except Exception:
         # Broken EXIF is refused by libavif and by Pillow: take the item for one of unknown type.
         without = re.sub(rb"(infe.{8})Exif", rb"\1none", data, flags=re.DOTALL)
         if without == data:
             raise
-        return AvifImageFile(BytesIO(without))
+        return AvifImageFile(Pieces(without))
 
 
 def _open_tiff(data: bytes) -> ImageFile.ImageFile:
     if tiff.is_cut_short(data):
         raise EOFError
-    return _Tiff(BytesIO(data))
+    return _Tiff(Pieces(data))
 
 
 def _open_heif(data: bytes) -> ImageFile.ImageFile:
     from pi_heif import HeifImageFile
 
     heif.check(data)
-    return HeifImageFile(BytesIO(data))  # type: ignore[no-any-return]
+    return HeifImageFile(Pieces(data))  # type: ignore[no-any-return]
 
 
 _OPENERS: dict[str, Callable[[bytes], ImageFile.ImageFile]] = {
     "jpeg": _open_jpeg,
     "png": _open_png,
-    "webp": lambda data: WebPImageFile(BytesIO(data)),
+    "webp": lambda data: WebPImageFile(Pieces(data)),
     "avif": _open_avif,
     "heif": _open_heif,
-    "gif": lambda data: GifImageFile(BytesIO(data)),
+    "gif": lambda data: GifImageFile(Pieces(data)),
     "tiff": _open_tiff,
-    "bmp": lambda data: BmpImageFile(BytesIO(data)),
+    "bmp": lambda data: BmpImageFile(Pieces(data)),
 }

@@ -4,6 +4,8 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+from imagefinder.decode.pieces import MOST_PIECES, too_many
+
 _SIGNATURE = 8
 _KEPT = (b"IHDR", b"PLTE", b"tRNS")
 _MOST_PROFILE = 8_000_000  # bytes; press profiles have up to 3 MB
@@ -23,12 +25,15 @@ def essence(data: bytes) -> Essence:
 
     Texts, profiles and tags may be broken or bombs, for which Pillow refuses the whole file, and
     a bad animation makes it warn; none of them is the picture. One chunk is also decoded in one
-    go, without coming back to Python for each 8 kB. Raises ValueError.
+    go, without coming back to Python for each 8 kB. Raises ValueError, ImageError.
     """
     view = memoryview(data)
     head, pixels, profile, exif = [view[:_SIGNATURE]], list[memoryview](), None, None
-    at, kind = _SIGNATURE, b""
+    at, kind, chunks = _SIGNATURE, b"", 0
     while at + 8 <= len(data) and kind != b"IEND":
+        chunks += 1
+        if chunks > MOST_PIECES:
+            raise too_many()
         length, kind = struct.unpack_from(">I4s", data, at)
         body = view[at + 8 : at + 8 + length]
         if kind == b"IDAT":

@@ -46,7 +46,7 @@ class Metrics:
         )
         self.rejected = Counter(
             "imagefinder_rejected",
-            "Requests answered 503 because too many were waiting.",
+            "Requests answered 503 because too many were waiting, or it took too long.",
             registry=registry,
         )
         self.dropped = Counter(

@@ -21,7 +21,8 @@ SCHEMA: dict[str, object] = {
         "request_id": {"type": "string", "description": "What the operator finds it by."},
         "code": {
             "type": "string",
-            "description": "Of what kind: usage, filter, not-found, image, fetch, model.",
+            "description": "Of what kind: usage, filter, not-found, image, fetch, model,"
+            " missing-extra.",
         },
         "column": {"type": "integer", "description": "Where a filter cannot be read, from 1."},
         "errors": {

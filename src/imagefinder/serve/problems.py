@@ -36,6 +36,7 @@ __all__ = [
     "ERRORS",
     "OverloadedError",
     "install",
+    "no_room",
     "of_error",
     "of_failure",
     "problem",
@@ -150,6 +151,11 @@ def overloaded(retry_after: float) -> Response:
     return problem(503, detail, headers={"Retry-After": seconds})
 
 
+def no_room(error: HTTPException) -> bool:
+    """Whether it is the disk, for which FastAPI blames the request."""
+    return isinstance(error.__cause__, OSError)
+
+
 def of_failure(error: Exception) -> Response:
     """The answer to an error that nobody foresaw; it is logged with its traceback."""
     log.error("request failed: %s", type(error).__name__, exc_info=error)
@@ -232,6 +238,8 @@ def _sentence(fault: Mapping[str, str]) -> str:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if no_room(error):
+        return of_error(StoreError(f"the body cannot be kept on the disk ({error.__cause__})"))
     status, headers = error.status_code, dict(error.headers or {})
     if status in {204, 304}:
         return Response(status_code=status, headers=headers)

@@ -106,6 +106,7 @@ class Service:
             late = not hung_up.done()
             hung_up.cancel()
         if late:
+            self.metrics.rejected.inc()
             raise OverloadedError(RETRY_AFTER)
         self.metrics.dropped.inc()
         raise ClientGoneError

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from imagefinder._version import __version__
 from imagefinder.serve.metadata import FINITE, NewMetadata
 from imagefinder.types import Metadata
 
@@ -150,7 +151,7 @@ class StatusAnswer(BaseModel):
             "skipped": 0,
             "spaces": ["efficientnet-lite0"],
             "disk_bytes": 1884160,
-            "version": "0.3.0",
+            "version": __version__,
             "read_only": False,
         }
     )

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from imagefinder.errors import ImageFinderError
 from imagefinder.serve import problem_schema
-from imagefinder.serve.problems import of_error, public_text
+from imagefinder.serve.problems import no_room, of_error, public_text
 from imagefinder.serve.scrub import scrub
 from imagefinder.serve.wire import example
 
@@ -36,7 +36,7 @@ class ReferenceRoute(APIRoute):
             except ImageFinderError as error:
                 return self._failed(error)
             except HTTPException as error:
-                if error.status_code != 400:
+                if error.status_code != 400 or no_room(error):
                     raise
                 return self._told(400, scrub(str(error.detail)))
 

@@ -85,7 +85,7 @@ class ReferenceHit(BaseModel):
 
 class ReferenceHealth(BaseModel):
     model_config = example(
-        {"name": "ImageFinder", "api_version": "0.3.0", "model_version": "efficientnet-lite0"}
+        {"name": "ImageFinder", "api_version": __version__, "model_version": "efficientnet-lite0"}
     )
 
     name: str
