@@ -36,7 +36,7 @@ stop: run-env ## stop what `make run` or `make run-container` started
 	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)
 
 test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
-	@$(PYTEST) -m "not torch and not emulated and not slow" $(ARGS)
+	@$(PYTEST) -m "not torch and not emulated and not slow and not browser" $(ARGS)
 
 test-all: all-env ## run every test, installing what they need
 	@$(PYTEST) $(ARGS)
@@ -82,8 +82,9 @@ run-container: ## run the container image at http://127.0.0.1:8000 (PORT=); make
 
 lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
 	$(UV) pyproject.toml -o requirements/base.txt
+	$(UV) pyproject.toml --extra map -c requirements/base.txt -o requirements/run.txt
 	$(UV) --group pyproject.toml:build -o requirements/build.txt
-	$(UV) pyproject.toml --all-extras --group dev -c requirements/base.txt -c requirements/build.txt \
+	$(UV) pyproject.toml --all-extras --group dev -c requirements/run.txt -c requirements/build.txt \
 		-o requirements/dev.txt
 
 clean: ## remove the environment, the demo collection and everything built

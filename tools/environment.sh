@@ -1,7 +1,7 @@
 #!/bin/sh
 # Make the project's own environment, or bring it up to date: `sh tools/environment.sh LAYER`.
 #
-#   run   what `imagefinder` itself needs, and the package (editable)
+#   run   what `imagefinder` itself needs, what draws the page's map, and the package (editable)
 #   dev   and every extra, the tests, the linters, the docs
 #   all   and PyTorch with the built-in model's original weights, and the Debian packages of some tests
 #
@@ -19,7 +19,7 @@ main() {
         run)
             # What `dev` installs holds all of it, so `make run` after `make test` starts at once.
             installed dev requirements/dev.txt ||
-                install_layer run requirements/base.txt requirements/build.txt
+                install_layer run requirements/run.txt requirements/build.txt
             ;;
         dev) install_layer dev requirements/dev.txt ;;
         all)
