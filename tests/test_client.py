@@ -177,6 +177,16 @@ QUERIES: dict[str, Callable[[Path], object]] = {
     "one box of two": lambda photos: Query(
         (ImagePart(photos / NAMES[5]), ImagePart(wide(photos), box=Box(0.5, 0, 0.5, 1)))
     ),
+    "box of an id": lambda _: Query((IdPart("05.png", box=Box(0.5, 0, 0.5, 1)),)),
+    "boxes of ids beside others": lambda photos: Query(
+        (
+            IdPart("05.png", 2, Box(0.5, 0, 0.5, 1)),
+            ImagePart(photos / NAMES[3], 0.5),
+            IdPart("06.png", -0.5),
+            ImagePart(photos / NAMES[4], box=Box(0, 0, 0.5, 0.5)),
+            IdPart(ODD_IDS[0], box=Box(0, 0, 1, 0.5)),
+        )
+    ),
     "weights": lambda photos: Query(
         (IdPart("07.png", -0.25), ImagePart(photos / NAMES[3], 2), IdPart("08.png"))
     ),
@@ -228,10 +238,10 @@ def test_options_of_a_search_arrive(
         return []
 
     monkeypatch.setattr(LocalFinder, "search", search)
-    pair["remote"].search("id:00.png", k=9, filter="width > 1", exact=True)
+    pair["remote"].search("id:00.png", k=9, filter="width > 1", exact=True, exclude_same=True)
     pair["remote"].search("id:00.png")
-    assert (9, {"filter": "width > 1", "exact": True}) in told
-    assert (3, {"filter": None, "exact": False}) in told
+    assert (9, {"filter": "width > 1", "exact": True, "exclude_same": True}) in told
+    assert (3, {"filter": None, "exact": False, "exclude_same": False}) in told
 
 
 def test_many_searches_answer_in_order(finder: ImageFinder, photos: Path) -> None:
@@ -247,6 +257,16 @@ def test_many_searches_answer_in_order(finder: ImageFinder, photos: Path) -> Non
 
 BAD_CALLS: dict[str, tuple[Callable[[ImageFinder], object], type[Exception], str]] = {
     "id": (lambda f: f.search("id:nobody"), errors.ImageNotFoundError, "nobody: no image of the"),
+    "id of a box": (
+        lambda f: f.search(Query((IdPart("nobody", box=Box(0, 0, 1, 1)),))),
+        errors.ImageNotFoundError,
+        "nobody: no image",
+    ),
+    "box of an id": (
+        lambda f: f.search(Query((IdPart("00.png", box=Box(1.5, 0, 1, 1)),))),
+        errors.UsageError,
+        "box 1.5",
+    ),
     "id embedded": (lambda f: f.embed("id:nobody"), errors.ImageNotFoundError, "nobody: no image"),
     "no file": (lambda f: f.search("no/such.jpg"), errors.FetchError, "no/such.jpg: no such file"),
     "hint": (lambda f: f.search("00.png"), errors.FetchError, "is id:00.png"),

@@ -97,6 +97,29 @@ def test_a_box_searches_with_a_part(finder: ImageFinder, photos: Path) -> None:
     assert finder.search(right_half, k=1)[0].id == NAMES[4]
 
 
+def test_a_box_on_an_image_of_the_collection(finder: ImageFinder, photos: Path) -> None:
+    box = Box(0.5, 0, 0.5, 1)
+    part = Query((IdPart("04.png", box=box),))
+    expected = finder.embed(Query((ImagePart(photos / NAMES[4], box=box),)))
+    assert np.array_equal(finder.embed(part), expected)
+    assert not np.allclose(expected, finder.embed("id:04.png"), atol=0.1)
+
+
+def test_a_box_on_an_image_whose_file_is_gone_or_spoilt(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["gone.png", "spoilt.png", "there.png"])
+    with ImageFinder.open(tmp_path / "c", embedder=FakeEmbedder()) as finder:
+        finder.index(tmp_path / "p")
+        (tmp_path / "p" / "gone.png").unlink()
+        (tmp_path / "p" / "spoilt.png").write_text("no image")
+        for name, kind, words in (
+            ("gone.png", errors.FetchError, "^gone.png: the image's file cannot be read any more$"),
+            ("spoilt.png", errors.ImageError, "^spoilt.png: not an image"),
+        ):
+            with pytest.raises(kind, match=words):
+                finder.search(Query((IdPart(name, box=Box(0, 0, 1, 0.5)),)))
+            assert finder.search(f"id:{name}", k=1)[0].id == name  # by its embedding
+
+
 def test_a_box_outside_the_image_is_refused(finder: ImageFinder, photos: Path) -> None:
     with pytest.raises(errors.UsageError, match="box"):
         finder.search(Query((ImagePart(photos / NAMES[4], box=Box(1.5, 0, 0.5, 1)),)))

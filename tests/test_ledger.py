@@ -1,6 +1,7 @@
 """The SQLite file of a collection."""
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
@@ -67,3 +68,33 @@ def test_a_closed_ledger_and_a_locked_one_are_not_damaged(tmp_path: Path) -> Non
     (tmp_path / "ledger.sqlite").write_bytes(b"not a database, certainly not" * 100)
     with pytest.raises(errors.CollectionDamagedError, match="restore a backup"):
         Ledger(tmp_path / "ledger.sqlite")
+
+
+def test_ids_at_random(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        number = ledger.source("/photos", "/photos")
+        known = [f"{n:03}" for n in range(100)]
+        ledger.acknowledge([ImageEntry(id, number, id, 1, 1, id, "") for id in known])
+        drawn = [ledger.random_ids(10) for _ in range(300)]
+        assert all(len(set(some)) == 10 for some in drawn)
+        counts = Counter(id for some in drawn for id in some)
+        assert set(counts) == set(known)  # 30 are expected of each, with a deviation of 5
+        assert max(counts.values()) < 70
+        assert ledger.random_ids(1000) != known
+        assert sorted(ledger.random_ids(1000)) == known
+
+
+def test_changes_are_counted_and_looks_are_not(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+        number = ledger.source("/photos", "/photos")
+        seen = [ledger.changes]
+        ledger.acknowledge([ImageEntry("a", number, "a", 1, 1, "", "")])
+        seen.append(ledger.changes)
+        assert ledger.images(["a"])
+        assert ledger.random_ids(1) == ["a"]
+        assert ledger.changes == seen[-1]
+        ledger.move_source(number, "/pictures", "/pictures")
+        seen.append(ledger.changes)
+        ledger.forget(["a"])
+        seen.append(ledger.changes)
+        assert seen == sorted(set(seen))

@@ -1,6 +1,7 @@
 """/v1/images: listing, showing, changing and removing."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -103,6 +104,35 @@ def test_embeddings_where_they_are_asked_for(service: Served):
         np.testing.assert_allclose(image["embedding"], row, atol=1e-6)
 
 
+def test_some_at_random(service: Served):
+    known = {image["id"]: image for image in listed(service)["images"]}
+    drawn = [listed(service, sample=4) for _ in range(200)]
+    assert {page["next"] for page in drawn} == {None}
+    for page in drawn:
+        assert len(set(ids(page))) == 4
+        assert all(image == known[image["id"]] for image in page["images"])
+    assert len({tuple(ids(page)) for page in drawn}) > 190  # of 57,120
+    places = [Counter(ids(page)[place] for page in drawn) for place in range(4)]
+    for place in places:  # 11.8 are expected of each, with a standard deviation of 3.3
+        assert set(place) == set(known)
+        assert max(place.values()) < 40
+
+
+def test_more_at_random_than_there_are(service: Served):
+    every = sorted(ids(listed(service)))
+    orders = [ids(listed(service, sample=1000, limit=1)) for _ in range(5)]
+    assert all(sorted(order) == every for order in orders)
+    assert len({tuple(order) for order in orders}) == 5
+    # a sample has no pages
+    assert sorted(ids(listed(service, sample=1000, after="zzz"))) == every
+
+
+def test_some_at_random_with_their_embeddings(service: Served):
+    for image in listed(service, sample=3, embeddings=True)["images"]:
+        row = service.finder.embed(f"id:{image['id']}")
+        np.testing.assert_allclose(image["embedding"], row, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("params", "status", "words"),
     [
@@ -110,6 +140,11 @@ def test_embeddings_where_they_are_asked_for(service: Served):
         ({"limit": 1001}, 422, "limit"),
         ({"limit": "all"}, 422, "limit"),
         ({"embeddings": "perhaps"}, 422, "embeddings"),
+        ({"sample": 0}, 422, "sample"),
+        ({"sample": 1001}, 422, "sample"),
+        ({"sample": "all"}, 422, "sample"),
+        ({"sample": 3, "filter": "even == true"}, 422, "leave out filter and id"),
+        ({"sample": 3, "id": "bird.png"}, 422, "leave out filter and id"),
         ({"filter": "n >"}, 400, "filter, column 4"),
         ({"filter": "n >", "id": "bird.png"}, 400, "filter, column 4"),
     ],
@@ -122,7 +157,8 @@ def test_what_is_not_valid(service: Served, params: dict, status: int, words: st
 
 def test_a_page_is_as_large_as_the_operator_allows(tmp_path: Path):
     with served(tmp_path, ServeOptions(max_results=2)) as service:
-        assert service.client.get("/v1/images", params={"limit": 3}).status_code == 422
+        for count in ("limit", "sample"):
+            assert service.client.get("/v1/images", params={count: 3}).status_code == 422
         assert len(everything(service, limit=2)) == 5
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from imagefinder import ImageFinder
 from imagefinder.errors import FetchError, ModelError, StoreError
+from imagefinder.same import SPARE
 from imagefinder.serve.options import ServeOptions
 from imagefinder.serve.reference.query_dir import read_below
-from imagefinder.serve.reference.routes import PIXEL, SPARE, wire_id
+from imagefinder.serve.reference.routes import PIXEL, wire_id
 from imagefinder.testing import FakeEmbedder
 from tests.image_server import ImageServer, Reply
 from tests.pictures import picture, write_pictures

@@ -1,7 +1,9 @@
 """POST /v1/search and /v1/embed."""
 
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from ipaddress import ip_network
 from math import exp
 from pathlib import Path
@@ -9,9 +11,11 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from imagefinder import ImageFinder, Query
-from imagefinder.query import IdPart, ImagePart
+from imagefinder.query import IdPart, ImagePart, TextPart
+from imagefinder.serve.forms import embeds_picture
 from imagefinder.serve.options import ServeOptions
 from imagefinder.testing import FAKE, FakeEmbedder
 from imagefinder.types import Box, Upload
@@ -95,8 +99,35 @@ def ids(answer: httpx.Response) -> list[str]:
             {"box": ["", "0,0,0.5,1"]},
             Query((ImagePart(jpeg(2)), ImagePart(jpeg(3), box=Box(0, 0, 0.5, 1)))),
         ),
+        (
+            [],
+            {"id": "tree.png", "box": "0.25,0,0.5,0.5"},
+            Query((IdPart("tree.png", box=Box(0.25, 0, 0.5, 0.5)),)),
+        ),
+        (
+            [jpeg(2)],
+            {"id": ["fish.png", "tree.png"], "box": ["", "", "0,0,0.5,1"], "weights": "1,-1,2"},
+            Query(
+                (
+                    ImagePart(jpeg(2)),
+                    IdPart("fish.png", -1),
+                    IdPart("tree.png", 2, Box(0, 0, 0.5, 1)),
+                )
+            ),
+        ),
     ],
-    ids=["image", "images", "id", "ids", "image and id", "weights", "box", "one box of two"],
+    ids=[
+        "image",
+        "images",
+        "id",
+        "ids",
+        "image and id",
+        "weights",
+        "box",
+        "one box of two",
+        "box of an id",
+        "box of the last",
+    ],
 )
 def test_the_hits_are_those_of_the_library(
     service: Served, library: ImageFinder, images: list, fields: dict, query: object
@@ -126,6 +157,48 @@ def test_an_image_by_its_url(service: Served):
         both = search(service, png(3), url=url, id="tree.png", weights="-1,1,0", k=5)
         assert ids(both)[0] == "bird.png"
         assert ids(both)[-1] == "fish.png"
+
+
+def test_boxes_are_for_images_then_urls_then_ids(service: Served, library: ImageFinder):
+    boxes = ["0,0,0.5,1", "0.5,0,0.5,1", "0,0,1,0.5"]
+    with ImageServer().running() as pictures:
+        pictures.plan("bird.png", Reply(body=png(2)))
+        fields = {"url": pictures.url("bird.png"), "id": "tree.png", "box": boxes, "k": 5}
+        hits = search(service, png(3), **fields).json()["hits"]
+    expected = library.search(
+        Query(
+            (
+                ImagePart(png(3), box=Box(0, 0, 0.5, 1)),
+                ImagePart(png(2), box=Box(0.5, 0, 0.5, 1)),
+                IdPart("tree.png", box=Box(0, 0, 1, 0.5)),
+            )
+        ),
+        5,
+    )
+    assert [hit["id"] for hit in hits] == [hit.id for hit in expected]
+    assert [hit["score"] for hit in hits] == pytest.approx([hit.score for hit in expected])
+
+
+def test_a_box_on_an_image_whose_file_is_gone(tmp_path: Path):
+    with served(tmp_path) as service:
+        (service.pictures / "bird.png").unlink()
+        answer = search(service, id="bird.png", box="0,0,0.5,0.5")
+        assert answer.status_code == 422
+        assert answer.json()["detail"] == "bird.png: the image's file cannot be read any more"
+        assert answer.json()["code"] == "fetch"
+        assert ids(search(service, id="bird.png", k=1)) == ["bird.png"]
+
+
+@pytest.mark.parametrize(
+    ("query", "embeds"),
+    [
+        (Query((IdPart("a"), TextPart("b"))), False),
+        (Query((IdPart("a"), IdPart("b", box=Box(0, 0, 1, 1)))), True),
+        (Query((TextPart("b"), ImagePart(b""))), True),
+    ],
+)
+def test_who_waits_for_the_model(query: Query, embeds: bool):
+    assert embeds_picture(query) is embeds
 
 
 def test_a_url_that_gives_no_image(service: Served):
@@ -197,6 +270,22 @@ def test_confidence_is_calibrated(tmp_path: Path):
 
 def test_confidence_is_null_without_calibration(service: Served):
     assert search(service, png(2), k=1).json()["hits"][0]["confidence"] is None
+
+
+def test_pictures_of_the_query_for_who_cannot_show_it(service: Served):
+    with ImageServer().running() as pictures:
+        pictures.plan("tree.png", Reply(body=png(4)))
+        found = search(service, jpeg(3), url=pictures.url("tree.png"), preview=True).json()
+    shown = [np.asarray(Image.open(BytesIO(data_of(url)))) for url in found["previews"]]
+    for seed, pixels in zip((3, 4), shown, strict=True):
+        assert np.abs(pixels - np.asarray(picture(seed), float)).mean() < 20  # JPEG
+    assert "previews" not in search(service, jpeg(3)).json()
+
+
+def data_of(url: str) -> bytes:
+    kind, _, data = url.partition(",")
+    assert kind == "data:image/jpeg;base64"
+    return b64decode(data)
 
 
 def test_the_links_to_thumbnails_work(service: Served):
@@ -315,6 +404,10 @@ def test_a_page_without_hits(service: Served):
         ([png(2)], {"box": "0,0,inf,1"}, 400, "box"),
         ([png(2)], {"box": "nan,0,1,1"}, 400, "box"),
         ([png(2)], {"box": ["0,0,1,1"] * 2}, 400, "2 boxes for 1 image"),
+        ([], {"id": "bird.png", "box": ["0,0,1,1"] * 2}, 400, "2 boxes for 1 image"),
+        ([], {"id": "nobody.png", "box": "0,0,1,1"}, 404, "nobody.png"),
+        ([], {"id": "bird.png", "box": "1.5,0,0.5,1"}, 400, "box"),
+        ([png(2)], {"exclude_same": "perhaps"}, 422, "exclude_same"),
         ([png(2)], {"filter": "label = 1"}, 400, "column 7"),
     ],
 )
@@ -364,6 +457,15 @@ def test_embeddings_are_those_of_the_library(service: Served, library: ImageFind
     cut = Query((ImagePart(jpeg(3), box=Box(0, 0, 0.5, 1)),))
     expected = [library.embed(jpeg(2)), library.embed(cut)]
     np.testing.assert_allclose(body["embeddings"], expected, atol=1e-6)
+
+
+def test_images_of_the_collection_can_be_embedded(service: Served, library: ImageFinder):
+    fields = {"id": ["tree.png", "fish.png"], "box": ["", "", "0,0,0.5,1"]}
+    answer = service.client.post("/v1/embed", files={"image": ("a", jpeg(2))}, data=fields)
+    cut = Query((IdPart("fish.png", box=Box(0, 0, 0.5, 1)),))
+    expected = [library.embed(jpeg(2)), library.embed("id:tree.png"), library.embed(cut)]
+    np.testing.assert_allclose(answer.json()["embeddings"], expected, atol=1e-6)
+    assert service.client.post("/v1/embed", data={"id": "nobody.png"}).status_code == 404
 
 
 def test_embeddings_are_of_unit_length(service: Served):

@@ -5,6 +5,7 @@ photos/
     ledger.sqlite     files, outcomes, sources, spaces
     spaces/NAME/      the embeddings of one model with the image records
     media/            the bytes of uploaded images
+    cache/            what can be made again at any time
     lock              held by the process that has the collection open, and names it
 """
 
@@ -30,7 +31,9 @@ from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
 from imagefinder.stores.media import FOLDER, Media
-from imagefinder.types import ImageRecord, ModelSpec
+from imagefinder.types import ImageRecord, Metadata, ModelSpec
+
+CACHE = "cache"
 
 
 class Collection:
@@ -53,6 +56,7 @@ class Collection:
             self._lock.release()
             raise
         self._stores: dict[str, EmbeddedStore] = {}
+        self._updates = 0  # of records, which the ledger does not see
         self._opening = Lock()
         self.writing = RLock()
         self.media = Media(path / FOLDER)
@@ -123,6 +127,25 @@ class Collection:
             if missing := [id for id in ids if id not in found]:
                 found.update(self.store(space).get(missing))
         return found
+
+    @property
+    def changes(self) -> int:
+        """Grows with every change that is made through this object, and now and then without."""
+        return self.ledger.changes + self._updates
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be made again at any time; it may not be there."""
+        return self.path / CACHE
+
+    def update_metadata(self, id: str, changes: Metadata) -> None:
+        """Merge these values into an image's metadata in every space; None takes one out."""
+        with self.writing:
+            # what else the spaces know of an image need not be the same
+            for store in map(self.store, self.spaces()):
+                found = store.get([id]).values()
+                store.update([changed(record, changes) for record in found])
+            self._updates += 1
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take images out of the ledger and every space; finished by `settle` after a crash."""
@@ -241,6 +264,12 @@ class Collection:
         if not space.strip("."):  # `..` would be the collection itself
             raise UsageError(f"{space!r}: a space or model cannot have this name; use letters")
         return self.path / "spaces" / quote(space, safe="")
+
+
+def changed(record: ImageRecord, changes: Metadata) -> ImageRecord:
+    """The record with these values in its metadata, without those that are None."""
+    merged = {**record.metadata, **changes}
+    return replace(record, metadata={k: value for k, value in merged.items() if value is not None})
 
 
 def make(path: Path, name: str) -> None:

@@ -113,12 +113,15 @@ class ImageFinder(ABC):
         *,
         filter: str | None = None,
         exact: bool = False,
+        exclude_same: bool = False,
     ) -> list[Hit]:
         """The k images that look most like the query, best first, ties by id.
 
         A query is a path, a URL, `id:ID`, encoded bytes, a PIL image, an array (height, width, 3),
         a `Query`, or a list of these: then the mean of their embeddings is searched for. Fewer than
-        k hits come only where fewer images match the filter.
+        k hits come only where fewer images match the filter. `exclude_same` leaves out the images
+        that the query names by id, and those that look the same as one of its pictures: a cosine
+        similarity of 0.99 or more, as copies have. Others take their places.
 
         Raises ImageError when the query cannot be read, FilterError, ImageNotFoundError.
         """

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,19 +9,22 @@ from threading import BoundedSemaphore, Event, Lock
 from typing import TYPE_CHECKING
 
 from imagefinder import exchange
-from imagefinder.ahead import ahead, chunks
+from imagefinder.ahead import chunks
 from imagefinder.arrays import Embedding
+from imagefinder.collection import Collection
 from imagefinder.decode import DecodeLimits
-from imagefinder.errors import FetchError, ImageError, ImageNotFoundError, UsageError
+from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import folder_bytes, place_of
 from imagefinder.ingest import Adder, IndexOptions, check_whole, holder, index_source, no_one
+from imagefinder.many import search_many
 from imagefinder.models import model_spec
 from imagefinder.places import stored
 from imagefinder.protocols import Embedder
 from imagefinder.query import as_query
 from imagefinder.relocate import relocate
+from imagefinder.same import search_others
 from imagefinder.search import Computing, Searcher
 from imagefinder.session import Session
 from imagefinder.sources import Fetcher, TableColumns, open_source
@@ -45,7 +47,6 @@ if TYPE_CHECKING:
     from imagefinder.query import Queryable
 
 PAGE = 500  # records read from the store at once
-QUERIES = 64  # queries of search_many that go to the store at once
 
 
 def open_finder(
@@ -152,7 +153,11 @@ class LocalFinder(ImageFinder):
         *,
         filter: str | None = None,
         exact: bool = False,
+        exclude_same: bool = False,
     ) -> list[Hit]:
+        if exclude_same:
+            wanted = self._filter(filter)
+            return search_others(self._searcher(), as_query(query), k, filter=wanted, exact=exact)
         return self._search([self.embed(query)], k, filter, exact)[0]
 
     def search_many(
@@ -164,30 +169,10 @@ class LocalFinder(ImageFinder):
         exact: bool = False,
         on_skipped: Callable[[Skipped], None] | None = None,
     ) -> list[list[Hit]]:
-        def embed(item: "tuple[int, Queryable]") -> Embedding | Skipped:
-            number, query = item
-            try:
-                return self.embed(query)
-            except ImageError as error:
-                if on_skipped is None:
-                    raise
-                return Skipped(str(number), f"query {number}", str(error))
+        def search(rows: Sequence[Embedding]) -> list[list[Hit]]:
+            return self._search(rows, k, filter, exact)
 
-        workers = os.cpu_count() or 1
-        results: list[list[Hit]] = []
-        rows = ahead(embed, enumerate(queries), workers=workers, window=4 * workers)
-        with closing(rows):
-            for chunk in chunks(rows, QUERIES):
-                hits = iter(
-                    self._search([r for r in chunk if not isinstance(r, Skipped)], k, filter, exact)
-                )
-                for row in chunk:
-                    if isinstance(row, Skipped):
-                        on_skipped and on_skipped(row)
-                        results.append([])
-                    else:
-                        results.append(next(hits))
-        return results
+        return search_many(queries, self.embed, search, on_skipped)
 
     def embed(self, query: "Queryable") -> Embedding:
         return self._searcher().embed(as_query(query))
@@ -260,10 +245,7 @@ class LocalFinder(ImageFinder):
         collection = self._session.collection()
         with collection.writing:
             self._record(id)
-            # what else the spaces know of an image need not be the same
-            for store in map(collection.store, collection.spaces()):
-                found = store.get([id]).values()
-                store.update([changed(record, changes) for record in found])
+            collection.update_metadata(id, changes)
             return self.get(id)
 
     def remove(self, ids: Sequence[str]) -> int:
@@ -339,6 +321,10 @@ class LocalFinder(ImageFinder):
         """The space that searches use."""
         return self._session.space()
 
+    def understands_text(self) -> bool:
+        """Whether words can be searched with; loads the model."""
+        return self._session.understands_text()
+
     def contents(self, ids: Sequence[str]) -> Mapping[str, str]:
         """The SHA-256 of the bytes of those images that exist."""
         entries = self._session.collection().ledger.images(ids)
@@ -348,6 +334,11 @@ class LocalFinder(ImageFinder):
     def limits(self) -> DecodeLimits:
         """How large an image may be."""
         return self._limits
+
+    @property
+    def collection(self) -> Collection:
+        """For what looks at all of it at once; to read only."""
+        return self._session.collection()
 
     def create(self) -> None:
         """Make the collection, empty, where there is none."""
@@ -359,6 +350,7 @@ class LocalFinder(ImageFinder):
             store=session.store(),
             embedder=session.embedder,
             read=self._fetcher.read,
+            content=self.read,
             computing=self._computing,
             locate=session.locate,
             spec=session.spec(),
@@ -383,9 +375,3 @@ class LocalFinder(ImageFinder):
         if expression is None:
             return None
         return replace(parse_filter(expression), locate=self._session.locate)
-
-
-def changed(record: ImageRecord, changes: Metadata) -> ImageRecord:
-    """The record with these values in its metadata, without those that are None."""
-    merged = {**record.metadata, **changes}
-    return replace(record, metadata={k: value for k, value in merged.items() if value is not None})

@@ -1,7 +1,7 @@
 """Every plug point on one screen."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imagefinder.types import ImageRecord, ImageRef, ModelSpec, Scored, Skipped
 
@@ -49,6 +49,14 @@ class Embedder(Protocol):
 
     def embed(self, tensors: "Tensors") -> "Embeddings":
         """(n, dim) unit rows for n preprocessed images, row i for image i."""
+
+
+@runtime_checkable
+class TextEmbedder(Embedder, Protocol):
+    """A model with a text side: words can be searched with."""
+
+    def embed_texts(self, texts: Sequence[str]) -> "Embeddings":
+        """(n, dim) unit rows among those of the images, row i for text i."""
 
 
 class VectorStore(Protocol):

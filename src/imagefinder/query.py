@@ -30,10 +30,11 @@ class ImagePart:
 
 @dataclass(frozen=True, slots=True)
 class IdPart:
-    """An image of the collection."""
+    """An image of the collection. With a `box` its file is read, and a part of it searched with."""
 
     id: str
     weight: float = 1.0
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)

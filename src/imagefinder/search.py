@@ -19,7 +19,7 @@ from imagefinder.errors import (
     UsageError,
 )
 from imagefinder.filters import Filter
-from imagefinder.protocols import Embedder, VectorStore
+from imagefinder.protocols import Embedder, TextEmbedder, VectorStore
 from imagefinder.query import IdPart, ImagePart, Part, Query, TextPart
 from imagefinder.sources.address import redact
 from imagefinder.types import Box, Decoded, Hit, ModelSpec, Scored
@@ -36,16 +36,18 @@ Computing: TypeAlias = AbstractContextManager[object]  # bounds how many threads
 
 @dataclass(frozen=True, slots=True)
 class Searcher:
-    """What searching one space needs. `embedder` is called when an image must be embedded, so that
-    a search by id loads no model; `read` gives the bytes of a path or URL."""
+    """What searching one space needs. `embedder` is called when something must be embedded, so that
+    a search by id loads no model; `read` gives the bytes of a path or URL, `content` those of an
+    image of the collection."""
 
     store: VectorStore
     embedder: Callable[[], Embedder]
     read: Callable[[str], bytes]
+    content: Callable[[str], bytes]
     locate: Callable[[str], str]  # a stored uri -> where the image is now
     spec: ModelSpec | None  # None for a space whose embeddings were imported
     limits: DecodeLimits
-    computing: Computing  # held while a picture is decoded, and while the store searches
+    computing: Computing  # held while a picture is decoded, words are embedded, the store searches
 
     def search(
         self,
@@ -56,8 +58,7 @@ class Searcher:
         exact: bool,
     ) -> list[list[Hit]]:
         """The hits of each query embedding."""
-        if not 1 <= k <= MAX_K:
-            raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
+        check_k(k)
         if not queries:
             return []
         with self.computing:
@@ -66,19 +67,28 @@ class Searcher:
 
     def embed(self, query: Query) -> Embedding:
         """(dim,): the weighted mean of the parts' embeddings, normalised."""
-        return weighted_mean((part.weight, self._embed_part(part)) for part in query.parts)
+        return weighted_mean((part.weight, self.embed_part(part)) for part in query.parts)
 
-    def _embed_part(self, part: Part) -> Embedding:
+    def embed_part(self, part: Part) -> Embedding:
+        """(dim,): of unit length."""
         match part:
-            case IdPart():
-                return self._embedding_of(part.id)
             case TextPart():
-                raise ModelError(
-                    f"{self.embedder().spec.name}: the model has no text side;"
-                    " search with an image, a URL or id:ID"
-                )
-            case ImagePart():
+                return self._embed_text(part.text)
+            case IdPart(box=None):
+                return self._embedding_of(part.id)
+            case _:
                 return self._embed_image(part)
+
+    def _embed_text(self, text: str) -> Embedding:
+        embedder = self.embedder()
+        if not isinstance(embedder, TextEmbedder):
+            raise ModelError(
+                f"{embedder.spec.name}: the model has no text side;"
+                " search with an image, a URL or id:ID"
+            )
+        with self.computing:
+            row: Embedding = embedder.embed_texts([text])[0]
+        return checked(row, "text")
 
     def _embedding_of(self, id: str) -> Embedding:
         found = self.store.embeddings([id])
@@ -86,17 +96,23 @@ class Searcher:
             raise ImageNotFoundError.of(id)
         return found[id]
 
-    def _embed_image(self, part: ImagePart) -> Embedding:
+    def _embed_image(self, part: ImagePart | IdPart) -> Embedding:
         embedder = self.embedder()
-        picture = self._fetched(part.image)
+        picture = self._file(part.id) if isinstance(part, IdPart) else self._fetched(part.image)
         with self.computing:
             decoded = self._decode(picture, None if part.box else embedder.spec.decode_size)
             pixels = cut(decoded.pixels, part.box) if part.box else decoded.pixels
             tensor = embedder.preprocess(pixels)
         row: Embedding = embedder.embed(tensor[None])[0]
-        if not np.isfinite(row).all() or not row.any():
-            raise ImageError("query: the model gives no embedding of this image")
-        return row
+        return checked(row, "image")
+
+    def _file(self, id: str) -> "Fetched":
+        """An image of the collection. Raises ImageNotFoundError, and FetchError in words that may
+        leave the machine."""
+        try:
+            return Fetched(id, self.content(id))
+        except FetchError as error:
+            raise FetchError(f"{id}: the image's file cannot be read any more") from error
 
     def _fetched(self, image: "Picture") -> "Picture | Fetched":
         """The picture with its bytes at hand."""
@@ -136,10 +152,23 @@ class Searcher:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The bytes of a path or URL."""
+    """The bytes of a path, a URL or an id."""
 
     where: str
     data: bytes
+
+
+def check_k(k: int) -> None:
+    """Raises UsageError for a number of hits that no search has."""
+    if not 1 <= k <= MAX_K:
+        raise UsageError(f"k is {k}; it must be between 1 and {MAX_K}")
+
+
+def checked(row: Embedding, what: str) -> Embedding:
+    """Raises ImageError where the row is none."""
+    if not np.isfinite(row).all() or not row.any():
+        raise ImageError(f"query: the model gives no embedding of this {what}")
+    return row
 
 
 def weighted_mean(parts: Iterable[tuple[float, Embedding]]) -> Embedding:

@@ -8,7 +8,7 @@ from imagefinder.errors import CollectionError, ModelError
 from imagefinder.home import Place
 from imagefinder.models import CATALOG, DEFAULT_MODEL, load_embedder
 from imagefinder.optimizer import Optimizer
-from imagefinder.protocols import Embedder
+from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.types import ModelSpec
 
@@ -71,6 +71,13 @@ class Session:
             if self._used is None:
                 self._used = self._through(self._embedder)
             return self._used
+
+    def understands_text(self) -> bool:
+        """Whether words can be searched with; loads the model."""
+        try:
+            return isinstance(self.embedder(), TextEmbedder)
+        except ModelError:  # embeddings that were imported
+            return False
 
     def serve(self, through: Callable[[Embedder], Embedder], *, full_paths: bool) -> None:
         """From now on embed by `through(model)`, also where the model has worked already, and show

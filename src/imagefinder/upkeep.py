@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imagefinder.collection import Collection
+from imagefinder.collection import CACHE, Collection
 from imagefinder.errors import (
     CollectionError,
     CollectionFormatError,
@@ -96,7 +96,7 @@ def backup(where: str, file: Path) -> int:
         with finished_file(file) as part, tarfile.open(part, mode) as archive:
             for path in sorted(place.path.rglob("*")):
                 name = path.relative_to(place.path)
-                if str(name) not in SESSION_FILES:
+                if str(name) not in SESSION_FILES and name.parts[0] != CACHE:
                     archive.add(path, arcname=str(name), recursive=False)
     except OSError as error:
         raise TransferError(

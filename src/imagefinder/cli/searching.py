@@ -45,6 +45,10 @@ def search(
     k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 3,
     filter: FilterOption = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every image.")] = False,
+    exclude_same: Annotated[
+        bool,
+        typer.Option("--exclude-same", help="Leave out the query itself and its copies."),
+    ] = False,
     open: Annotated[bool, typer.Option("--open", help="Show the pictures in the browser.")] = False,
     collection: CollectionOption = None,
     model: ModelOption = None,
@@ -53,7 +57,7 @@ def search(
 ) -> None:
     """Find the images that look most like the query."""
     with open_finder(collection, model=model, max_megapixels=max_megapixels) as finder:
-        hits = finder.search(list(query), k, filter=filter, exact=exact)
+        hits = finder.search(list(query), k, filter=filter, exact=exact, exclude_same=exclude_same)
         status = finder.status()
         pictured = at_hand(finder, hits) if open else hits
     if json:

@@ -22,8 +22,7 @@ def of_kind(query: Query) -> tuple[list[ImagePart], list[IdPart], list[TextPart]
 def query_form(query: Query, pictures: Sequence[Encoded]) -> Form:
     """`pictures` are those of the query's images."""
     images, ids, texts = of_kind(query)
-    form = parts_form(images, texts, pictures)
-    form += [("id", part.id) for part in ids]
+    form = parts_form(images, ids, texts, pictures)
     parts: list[Part] = [*images, *ids, *texts]
     if any(part.weight != 1 for part in parts):
         form.append(("weights", ",".join(repr(float(part.weight)) for part in parts)))
@@ -31,7 +30,10 @@ def query_form(query: Query, pictures: Sequence[Encoded]) -> Form:
 
 
 def parts_form(
-    images: Sequence[ImagePart], texts: Sequence[TextPart], pictures: Sequence[Encoded]
+    images: Sequence[ImagePart],
+    ids: Sequence[IdPart],
+    texts: Sequence[TextPart],
+    pictures: Sequence[Encoded],
 ) -> Form:
     """What can be embedded, without weights."""
     form: Form = [
@@ -42,8 +44,10 @@ def parts_form(
         part.box or (WHOLE if one.exact else None)
         for part, one in zip(images, pictures, strict=True)
     ]
+    boxes += [part.box for part in ids]
     if any(boxes):
         form += [("box", box_text(box)) for box in boxes]
+    form += [("id", part.id) for part in ids]
     return form + [("text", part.text) for part in texts]
 
 

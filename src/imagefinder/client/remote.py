@@ -144,6 +144,7 @@ class RemoteFinder(ImageFinder):
         *,
         filter: str | None = None,
         exact: bool = False,
+        exclude_same: bool = False,
     ) -> list[Hit]:
         if k < 1:
             raise UsageError(f"k is {k}; it must be 1 or more")
@@ -153,6 +154,8 @@ class RemoteFinder(ImageFinder):
         form += [("k", str(k)), *self._space(), *filter_of(filter)]
         if exact:
             form.append(("exact", "true"))
+        if exclude_same:
+            form.append(("exclude_same", "true"))
         with about(pictures):
             return self._connection.post("v1/search", form, wire.hits)
 
@@ -189,14 +192,15 @@ class RemoteFinder(ImageFinder):
         asked = as_query(query)
         images, ids, texts = of_kind(asked)
         rows: list[Embedding] = []
-        if images or texts:
+        cut, whole = [p for p in ids if p.box], [p for p in ids if not p.box]
+        if images or cut or texts:
             pictures = self._pictures(asked)
-            form = [*parts_form(images, texts, pictures), *self._space()]
-            count = len(images) + len(texts)
+            form = [*parts_form(images, cut, texts, pictures), *self._space()]
+            count = len(images) + len(cut) + len(texts)
             with about(pictures):
                 rows += self._connection.post("v1/embed", form, partial(wire.embeddings, count))
-        rows += self._embeddings([part.id for part in ids])
-        weights = [part.weight for kind in (images, texts, ids) for part in kind]
+        rows += self._embeddings([part.id for part in whole])
+        weights = [part.weight for kind in (images, cut, texts, whole) for part in kind]
         return weighted_mean(zip(weights, rows, strict=True))
 
     # what is in the collection

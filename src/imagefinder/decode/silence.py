@@ -16,6 +16,8 @@ class _WhileDecoding:
     the whole process changed. This one is put in once, and elsewhere it never matches.
     """
 
+    pattern = "(?!)"  # matches nothing; for who copies the filters to threads, as scikit-learn does
+
     def match(self, module: str) -> bool:
         return getattr(_thread, "decodes", False) and module.startswith(("PIL.", "pi_heif."))
 

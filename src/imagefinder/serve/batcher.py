@@ -20,7 +20,7 @@ import numpy as np
 
 from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
-from imagefinder.protocols import Embedder
+from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.serve.cores import Cores
 from imagefinder.serve.jobs import GivenUp, Job, NoAnswerError, current_job
 from imagefinder.types import ModelSpec
@@ -266,6 +266,27 @@ class Batcher:
             finish(item, self._model.embed(item.tensor[None])[0])
         except Exception as error:  # noqa: BLE001 - the same
             fail(item, error)
+
+
+class TextBatcher(Batcher):
+    """Around a model with a text side."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Embeddings:
+        """As the model does, on the thread that asks, which holds a core: words take a model little
+        time, and a batch of them is seldom there. Raises ModelError and GivenUp."""
+        model, job = self._model, current_job()
+        assert isinstance(model, TextEmbedder)
+        if job is not None:
+            job.enter("embed")
+        try:
+            rows = model.embed_texts(texts)
+        except ModelError:
+            raise
+        except Exception as error:  # a runtime's own
+            raise ModelError(f"the model failed: {error}") from error
+        if job is not None:
+            job.enter("search")
+        return rows
 
 
 def begins(item: Waiting) -> bool:

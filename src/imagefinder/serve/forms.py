@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
 
 from fastapi import HTTPException, Request, UploadFile
 from pydantic import JsonValue
@@ -69,17 +70,17 @@ def query_of(
     boxes: Sequence[str],
     weights: str,
 ) -> Query:
-    """The parts in this order, `boxes` for the images, `weights` for all. Raises UsageError."""
+    """The parts in this order, `boxes` for the images and the ids, `weights` for all. `images` are
+    those that were sent, then those of the urls. Raises UsageError."""
     check_parts(count := len(images) + len(ids) + len(texts))
-    if len(boxes) > len(images):
-        raise UsageError(f"{len(boxes)} boxes for {len(images)} images")
+    pictures = len(images) + len(ids)
+    if len(boxes) > pictures:
+        raise UsageError(f"{len(boxes)} boxes for {pictures} images, urls and ids")
     weighing = iter(weights_of(weights, count))
     cut: list[Box | None] = [parse_box(box) if box else None for box in boxes]
-    cut += [None] * (len(images) - len(cut))
-    parts: list[Part] = [
-        ImagePart(image, next(weighing), box) for image, box in zip(images, cut, strict=True)
-    ]
-    parts += [IdPart(id, next(weighing)) for id in ids]
+    cutting = chain(cut, repeat(None))
+    parts: list[Part] = [ImagePart(image, next(weighing), next(cutting)) for image in images]
+    parts += [IdPart(id, next(weighing), next(cutting)) for id in ids]
     parts += [TextPart(text, next(weighing)) for text in texts]
     return Query(tuple(parts))
 
@@ -90,6 +91,14 @@ def check_parts(count: int) -> None:
         raise UsageError("no image, url, id or text came; give at least one")
     if count > MAX_PARTS:
         raise UsageError(f"{count} parts of a query, the limit is {MAX_PARTS}")
+
+
+def embeds_picture(query: Query) -> bool:
+    """Whether there is a picture among the parts whose embedding the collection has not."""
+    return any(
+        isinstance(part, ImagePart) or (isinstance(part, IdPart) and part.box is not None)
+        for part in query.parts
+    )
 
 
 def weights_of(text: str, count: int) -> list[float]:

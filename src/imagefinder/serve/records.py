@@ -1,5 +1,6 @@
 """From the library's values to those of the wire."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from urllib.parse import quote
 
@@ -7,6 +8,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from imagefinder.arrays import Embedding
+from imagefinder.errors import ImageNotFoundError
+from imagefinder.filters import parse_filter
+from imagefinder.finder import ImageFinder
 from imagefinder.serve.wire import WireHit, WireRecord, plain
 from imagefinder.types import Hit, ImageRecord
 
@@ -44,3 +48,15 @@ def image_path(request: Request, id: str, what: str = "") -> str:
     """Where something of an image is, also behind a proxy that serves below a prefix."""
     prefix = request.scope.get("root_path", "").rstrip("/")
     return f"{prefix}/v1/images/{quote(id)}" + (f"/{what}" if what else "")
+
+
+def existing(finder: ImageFinder, ids: Iterable[str], filter: str = "") -> Iterator[ImageRecord]:
+    """The records of those ids that exist."""
+    wanted = parse_filter(filter) if filter else None
+    for id in ids:
+        try:
+            record = finder.get(id)
+        except ImageNotFoundError:
+            continue
+        if wanted is None or wanted.matches(record):
+            yield record

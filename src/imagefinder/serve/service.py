@@ -16,10 +16,12 @@ from fastapi import Request
 from imagefinder.errors import FetchError, UsageError
 from imagefinder.local import LocalFinder
 from imagefinder.models.onnx import OnnxEmbedder
-from imagefinder.protocols import Embedder
-from imagefinder.serve.batcher import MAX_WAIT, Batcher
+from imagefinder.protocols import Embedder, TextEmbedder
+from imagefinder.serve.batcher import MAX_WAIT, Batcher, TextBatcher
 from imagefinder.serve.cores import Cores
+from imagefinder.serve.fields import Fields
 from imagefinder.serve.jobs import ClientGoneError, Job, working_on
+from imagefinder.serve.map import Map
 from imagefinder.serve.metrics import Metrics
 from imagefinder.serve.options import MEGABYTE, ServeOptions
 from imagefinder.serve.problems import OverloadedError
@@ -42,6 +44,7 @@ class Service:
         self.finder, self.options = finder, options
         self.name = Path(finder.status().path).name  # the whole path is nobody's business
         self.metrics = Metrics()
+        self.map, self.fields = Map(finder), Fields(finder)
         self.last_success = float("-inf")  # time.monotonic() of an embedding and a search
         self._batcher: Batcher | None = None
         self.cores = Cores()
@@ -201,12 +204,14 @@ class Service:
         self._pool.shutdown()
         if self._batcher is not None:
             self._batcher.close()
+        self.map.close()
         self.finder.close()
 
     def _batched(self, model: Embedder) -> Embedder:
         threads = min(os.cpu_count() or 1, LONE_THREADS)
         lone = model.with_threads(threads) if isinstance(model, OnnxEmbedder) else None
-        self._batcher = Batcher(
+        kind = TextBatcher if isinstance(model, TextEmbedder) else Batcher
+        self._batcher = kind(
             model,
             lone=lone,
             cores=self.cores,

@@ -1,7 +1,7 @@
 """What goes over the wire: the bodies of `/v1`, with an example each."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -67,6 +67,9 @@ class SearchAnswer(BaseModel):
     model: str
     took_ms: float
     hits: list[WireHit]
+    previews: list[str] = Field(
+        default=[], description="Pictures of the query as data URLs; there when asked for."
+    )
 
 
 class WireRecord(BaseModel):
@@ -95,7 +98,9 @@ class ImagesAnswer(BaseModel):
     model_config = example({"images": [RECORD], "next": RECORD["id"]})
 
     images: list[WireRecord]
-    next: str | None = Field(description="`after` of the next page; null on the last one.")
+    next: str | None = Field(
+        description="`after` of the next page; null on the last one, and of a sample."
+    )
 
 
 class WireSkippedUpload(BaseModel):
@@ -153,6 +158,11 @@ class StatusAnswer(BaseModel):
             "disk_bytes": 1884160,
             "version": __version__,
             "read_only": False,
+            "writable": True,
+            "serves_content": False,
+            "fetches_urls": True,
+            "max_results": 1000,
+            "max_upload_bytes": 50_000_000,
         }
     )
 
@@ -164,18 +174,96 @@ class StatusAnswer(BaseModel):
     spaces: list[str]
     disk_bytes: int
     version: str
-    read_only: bool
+    read_only: bool = Field(description="Whether nobody may change the collection.")
+    writable: bool = Field(description="Whether whoever asks may change the collection.")
+    serves_content: bool = Field(description="Whether `/v1/images/{id}/content` answers.")
+    fetches_urls: bool = Field(description="Whether `url` may be used.")
+    max_results: int = Field(description="The greatest `k`, `limit` and `sample`.")
+    max_upload_bytes: int = Field(description="Of a request's body.")
+
+
+class WireFieldValue(BaseModel):
+    value: str | bool
+    count: int
+
+
+class WireField(BaseModel):
+    name: str
+    type: Literal["text", "number", "date", "bool", "list"]
+    count: int = Field(description="How many of the sampled images have it.")
+    values: list[WireFieldValue] = Field(
+        description="The commonest of text, bool and list; none where each image has another one."
+    )
+    min: int | float | str | None = Field(description="Of numbers, and of dates in ISO form.")
+    max: int | float | str | None
+
+
+class FieldsAnswer(BaseModel):
+    model_config = example(
+        {
+            "images": 304,
+            "sampled": 304,
+            "fields": [
+                {
+                    "name": "format",
+                    "type": "text",
+                    "count": 304,
+                    "values": [{"value": "png", "count": 224}, {"value": "jpeg", "count": 80}],
+                    "min": None,
+                    "max": None,
+                },
+                {
+                    "name": "width",
+                    "type": "number",
+                    "count": 304,
+                    "values": [],
+                    "min": 179,
+                    "max": 416,
+                },
+            ],
+        }
+    )
+
+    images: int = Field(description="Of the collection.")
+    sampled: int = Field(description="How many of them were looked at, picked at random.")
+    fields: list[WireField]
+
+
+class MapAnswer(BaseModel):
+    model_config = example(
+        {
+            "model": "efficientnet-lite0",
+            "method": "t-SNE",
+            "images": 304,
+            "drawing": False,
+            "ids": ["big-cat-06", "horse-01"],
+            "x": [0.4379, 0.8512],
+            "y": [0.1204, 0.7739],
+        }
+    )
+
+    model: str
+    method: Literal["t-SNE", "PCA"] | None = Field(
+        description="t-SNE keeps neighbours together; PCA, where the extra `map` is not installed,"
+        " shows the two main directions. Null while the first map is drawn."
+    )
+    images: int = Field(description="Of the collection; a map has 5,000 of them at most.")
+    drawing: bool = Field(description="Whether a newer map is being drawn: ask again.")
+    ids: list[str]
+    x: list[float] = Field(description="For each id, 0 to 1; one scale for both axes.")
+    y: list[float]
 
 
 class WireModel(BaseModel):
     name: str
     dim: int
     default: bool = Field(description="Whether searches use it when they name none.")
+    text: bool = Field(description="Whether it understands words.")
 
 
 class ModelsAnswer(BaseModel):
     model_config = example(
-        {"models": [{"name": "efficientnet-lite0", "dim": 256, "default": True}]}
+        {"models": [{"name": "efficientnet-lite0", "dim": 256, "default": True, "text": False}]}
     )
 
     models: list[WireModel]

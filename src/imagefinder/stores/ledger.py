@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any
 
 from imagefinder.ahead import chunks
-from imagefinder.errors import CollectionDamagedError, CollectionError, StoreError, UsageError
+from imagefinder.stores.ledger_errors import translated
 from imagefinder.stores.media import FOLDER
 from imagefinder.types import is_text
 
@@ -195,6 +195,12 @@ class Ledger:
         rows = self._all("SELECT id FROM images WHERE id > ? ORDER BY id LIMIT ?", (after, limit))
         return [id for (id,) in rows]
 
+    def random_ids(self, count: int) -> list[str]:
+        """So many of the ids, each as likely as any other, in random order; all where there are
+        fewer. Looks at every id: 0.15 s with a million."""
+        rows = self._all("SELECT id FROM images ORDER BY random() LIMIT ?", (count,))
+        return [id for (id,) in rows]
+
     def count(self, source: int | None = None) -> int:
         """How many images are indexed, in all or from one source."""
         if source is None:
@@ -214,6 +220,12 @@ class Ledger:
     def skipped_count(self) -> int:
         """How many images are skipped."""
         return self._number("SELECT count(*) FROM skipped")
+
+    @property
+    def changes(self) -> int:
+        """Grows with everything that is written here by this object."""
+        with self._lock, translated(self._path):
+            return self._db.total_changes
 
     # writing
 
@@ -366,33 +378,3 @@ def forget(db: sqlite3.Connection, ids: Sequence[str]) -> None:
     """Take images out and put them in doubt, inside a transaction."""
     db.executemany("INSERT OR IGNORE INTO in_doubt VALUES (?)", ((id,) for id in ids))
     db.executemany("DELETE FROM images WHERE id = ?", ((id,) for id in ids))
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        raise told(error, path) from error
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{error.object!r}: not valid UTF-8; no image has such an id") from error
-
-
-def told(error: sqlite3.DatabaseError, path: Path) -> CollectionError:
-    """What a person can do about it. The low byte of the code is the kind of error."""
-    kind = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF
-    match kind:
-        case sqlite3.SQLITE_MISUSE:  # of Python's own making
-            return StoreError(f"{path.parent}: the collection is closed ({error}); open it again")
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreError(f"{path}: another program has it open; close it and try again")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_ERROR:
-            return CollectionDamagedError(
-                f"{path}: the ledger is damaged ({error}); restore a backup,"
-                " or index into a new collection"
-            )
-    return StoreError(
-        f"{path}: cannot be read or written ({error}); free space or check the permissions,"
-        " then run the same command again"
-    )

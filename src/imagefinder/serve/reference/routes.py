@@ -1,7 +1,7 @@
 """The routes of the services that came before this one, for their clients, in their own forms."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from hashlib import sha256
 from typing import Annotated, TypeAlias
@@ -15,7 +15,7 @@ from pydantic.json_schema import SkipJsonSchema
 from imagefinder._version import __version__
 from imagefinder.errors import UsageError
 from imagefinder.local import LocalFinder
-from imagefinder.search import MAX_K
+from imagefinder.same import first_without
 from imagefinder.serve import problem_schema
 from imagefinder.serve.forms import FORMS, kind_of_body, picture_form
 from imagefinder.serve.records import image_path
@@ -39,7 +39,6 @@ CLOSEST = 3
 JSON = "application/json"
 DEFAULT = "resnet50"  # what clients that name no model have always got
 FIELDS = ("id", "name", "score")
-SPARE = 8  # hits that may be copies of the query before a second search is needed
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,15}")
 EXACT = 2**53  # whole numbers up to here are the same to every reader of JSON
 
@@ -321,14 +320,13 @@ async def closest(service: Service, request: Request, read: Callable[[], bytes])
 
 def unlike(finder: LocalFinder, data: bytes, count: int) -> list[Hit]:
     """The closest images that have not the same bytes."""
-    content, wanted = sha256(data).hexdigest(), count + SPARE
-    while True:
-        hits = finder.search(data, wanted)
+    content = sha256(data).hexdigest()
+
+    def copies(hits: Sequence[Hit]) -> set[str]:
         contents = finder.contents([hit.id for hit in hits])
-        found = [hit for hit in hits if contents.get(hit.id) != content]
-        if len(found) >= count or len(hits) < wanted or wanted == MAX_K:
-            return found[:count]
-        wanted = min(4 * wanted, MAX_K)
+        return {id for id, known in contents.items() if known == content}
+
+    return first_without(copies, partial(finder.search, data), count)
 
 
 # into the answer

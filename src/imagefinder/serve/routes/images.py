@@ -1,23 +1,33 @@
 """/v1/images: the collection's images, and new ones."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
+from fastapi import (
+    APIRouter,
+    Depends,
+    File,
+    Form,
+    HTTPException,
+    Path,
+    Query,
+    Request,
+    Response,
+    UploadFile,
+)
+from pydantic.json_schema import SkipJsonSchema
 from starlette.convertors import Convertor, register_url_convertor
 
 from imagefinder.errors import ImageNotFoundError, UsageError
-from imagefinder.filters import parse_filter
-from imagefinder.finder import ImageFinder
 from imagefinder.serve.forms import filled, form, merge_patch, picture_form, read_files
 from imagefinder.serve.metadata import check_size, metadata_of
 from imagefinder.serve.pictures import Pictures
 from imagefinder.serve.problem_schema import Described, errors
 from imagefinder.serve.problems import public_text
-from imagefinder.serve.records import wire_record
+from imagefinder.serve.records import existing, wire_record
 from imagefinder.serve.scrub import scrub
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import (
@@ -28,7 +38,7 @@ from imagefinder.serve.wire import (
     WireSkippedUpload,
 )
 from imagefinder.sources.address import is_http
-from imagefinder.types import NO_METADATA, UPLOADS, ImageRecord, Metadata, Upload
+from imagefinder.types import NO_METADATA, UPLOADS, Metadata, Upload
 
 MAX_UPLOADS = 256  # of one request
 
@@ -138,20 +148,37 @@ def routes(service: Service) -> APIRouter:
         ] = "",
         id: Annotated[list[str], Query(description="Only these, as far as they exist.")] = [],
         embeddings: Annotated[bool, Query(description="With the embeddings.")] = False,
+        sample: Annotated[
+            int | SkipJsonSchema[None],
+            Query(
+                ge=1,
+                le=options.max_results,
+                description="Instead of a page so many at random, other ones each time. Cannot be"
+                " combined with `filter` or `id`.",
+            ),
+        ] = None,
     ) -> ImagesAnswer:
-        """The images in the order of their ids, a page at a time."""
+        """The images in the order of their ids, a page at a time; or some at random."""
+        if sample is not None and (filter or id):
+            raise HTTPException(
+                422,
+                "sample picks from all images; leave out filter and id, or list pages without it",
+            )
 
         def page() -> ImagesAnswer:
-            if id:
-                found = existing(finder, (one for one in id if one > after), filter)
+            if sample is not None:
+                found = existing(finder, finder.collection.ledger.random_ids(sample))
+            elif id:
+                found = existing(finder, sorted({one for one in id if one > after}), filter)
             else:
                 found = finder.images(after=after, filter=filter or None)
-            records = list(islice(found, limit + 1))
-            some = records[:limit]
+            most = sample or limit
+            records = list(islice(found, most + 1))
+            some = records[:most]
             rows = finder.embeddings([record.id for record in some]) if embeddings else {}
             return ImagesAnswer(
                 images=[wire_record(request, record, rows.get(record.id)) for record in some],
-                next=some[-1].id if len(records) > limit else None,
+                next=some[-1].id if len(records) > most else None,
             )
 
         return await service.work(request, page)
@@ -245,18 +272,6 @@ def check_urls(urls: Sequence[str]) -> None:
     for url in urls:
         if not is_http(url):
             raise UsageError(f"{url}: only http:// and https:// URLs are fetched")
-
-
-def existing(finder: ImageFinder, ids: Iterable[str], filter: str) -> Iterator[ImageRecord]:
-    """The records of those ids that exist, in order."""
-    wanted = parse_filter(filter) if filter else None
-    for id in sorted(set(ids)):
-        try:
-            record = finder.get(id)
-        except ImageNotFoundError:
-            continue
-        if wanted is None or wanted.matches(record):
-            yield record
 
 
 def name_of(url: str) -> str:

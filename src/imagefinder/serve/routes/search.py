@@ -8,7 +8,16 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 
 from imagefinder.errors import FetchError
 from imagefinder.query import Query
-from imagefinder.serve.forms import check_parts, filled, form, picture_form, query_of, read_files
+from imagefinder.results_page import data_url, thumbnail
+from imagefinder.serve.forms import (
+    check_parts,
+    embeds_picture,
+    filled,
+    form,
+    picture_form,
+    query_of,
+    read_files,
+)
 from imagefinder.serve.hits_page import hits_page, wants_page
 from imagefinder.serve.problem_schema import Described, errors
 from imagefinder.serve.records import json_of, wire_hit
@@ -51,7 +60,8 @@ def routes(service: Service) -> APIRouter:
             list[str],
             Form(
                 description="x,y,width,height as fractions (0 to 1) of the upright image, one for"
-                " each image; empty for the whole of it. Such as `0.1,0.2,0.5,0.5`.",
+                " each of the images, urls and ids, in this order; empty for the whole of it."
+                " Such as `0.1,0.2,0.5,0.5`.",
             ),
         ] = [],
         weights: Annotated[
@@ -62,7 +72,21 @@ def routes(service: Service) -> APIRouter:
             ),
         ] = "",
         exact: Annotated[bool, Form(description="Compare with every image.")] = False,
+        exclude_same: Annotated[
+            bool,
+            Form(
+                description="Leave out the images that the query names, and those that look the"
+                " same: a cosine similarity of 0.99 and more."
+            ),
+        ] = False,
         space: Annotated[str, Form(description="The space to search in.")] = "",
+        preview: Annotated[
+            bool,
+            Form(
+                description="With a small picture of each image and url of the query, for clients"
+                " that cannot show these themselves."
+            ),
+        ] = False,
     ) -> Response:
         """The images that look most like the query, best first.
 
@@ -76,45 +100,50 @@ def routes(service: Service) -> APIRouter:
         query = query_of(files + fetched, filled(id), filled(text), box, weights)
 
         def answer() -> Response:
-            hits = finder.search(query, k, filter=filter or None, exact=exact)
+            hits = finder.search(
+                query, k, filter=filter or None, exact=exact, exclude_same=exclude_same
+            )
             if files:
                 service.succeeded()
             if wants_page(request):
                 return hits_page(request, files + fetched, hits, options.serve_content)
-            return json_of(
-                SearchAnswer(
-                    model=model,
-                    took_ms=round((perf_counter() - start) * 1000, 2),
-                    hits=[wire_hit(request, hit) for hit in hits],
-                )
+            found = SearchAnswer(
+                model=model,
+                took_ms=round((perf_counter() - start) * 1000, 2),
+                hits=[wire_hit(request, hit) for hit in hits],
             )
+            if preview:
+                with service.cores:
+                    found.previews = [data_url(thumbnail(data)) for data in files + fetched]
+            return json_of(found)
 
-        return await service.work(request, answer, embeds=bool(files or fetched))
+        return await service.work(request, answer, embeds=embeds_picture(query))
 
     @router.post(
         "/embed",
         summary="Embed",
         response_model=EmbedAnswer,
-        responses=errors(body=True),
+        responses=errors(404, body=True),
         openapi_extra=picture_form({"box": ["0.1,0.2,0.5,0.5"]}),
     )
     async def embed(
         request: Request,
         image: Files = [],
+        id: Ids = [],
         text: Texts = [],
         box: Annotated[list[str], Form(description="As for a search.")] = [],
         space: Annotated[str, Form(description="The space whose model embeds.")] = "",
     ) -> Response:
-        """The embedding of each image, or of each text, in order."""
+        """The embedding of each image, id and text, in this order."""
         model = service.space(space)
         files = [data for _, data in await read_files(image)]
-        parts = query_of(files, [], filled(text), box, "").parts
+        query = query_of(files, filled(id), filled(text), box, "")
 
         def answer() -> Response:
-            rows = [finder.embed(Query((part,))).tolist() for part in parts]
+            rows = [finder.embed(Query((part,))).tolist() for part in query.parts]
             return json_of(EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows))
 
-        return await service.work(request, answer, embeds=True)
+        return await service.work(request, answer, embeds=embeds_picture(query))
 
     return router
 

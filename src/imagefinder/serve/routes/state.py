@@ -7,11 +7,15 @@ from fastapi.responses import JSONResponse
 
 from imagefinder._version import __version__
 from imagefinder.serve.metrics import CONTENT_TYPE_LATEST
+from imagefinder.serve.options import Access, ServeOptions
 from imagefinder.serve.probe import Probe
 from imagefinder.serve.problem_schema import ERRORS, Described, errors
 from imagefinder.serve.problems import problem
+from imagefinder.serve.records import json_of
 from imagefinder.serve.service import Service
 from imagefinder.serve.wire import (
+    FieldsAnswer,
+    MapAnswer,
     ModelsAnswer,
     SkippedAnswer,
     StatusAnswer,
@@ -48,13 +52,20 @@ def routes(service: Service) -> APIRouter:
             disk_bytes=state.disk_bytes,
             version=__version__,
             read_only=options.read_only,
+            writable=may_write(request, options),
+            serves_content=options.serve_content,
+            fetches_urls=options.fetch_urls,
+            max_results=options.max_results,
+            max_upload_bytes=options.max_body_bytes,
         )
 
     @router.get("/models", summary="Models", response_model=ModelsAnswer)
     async def models(request: Request) -> ModelsAnswer:
         """The models that searches and embeddings can use."""
         state = await service.work(request, finder.status)
-        return ModelsAnswer(models=[WireModel(name=state.model, dim=state.dim, default=True)])
+        text = await service.work(request, finder.understands_text)
+        model = WireModel(name=state.model, dim=state.dim, default=True, text=text)
+        return ModelsAnswer(models=[model])
 
     @router.get("/skipped", summary="Skipped images", response_model=SkippedAnswer)
     async def skipped(request: Request) -> SkippedAnswer:
@@ -64,7 +75,41 @@ def routes(service: Service) -> APIRouter:
             skipped=[WireSkipped(id=s.id, uri=s.uri, reason=s.reason) for s in found]
         )
 
+    @router.get("/fields", summary="Fields", response_model=FieldsAnswer)
+    async def fields(request: Request) -> Response:
+        """What filters can name, and what stands in it, found in up to 1,000 images picked at
+        random."""
+        return await service.work(request, lambda: json_of(service.fields.look()))
+
+    @router.get("/map", summary="Map", response_model=MapAnswer)
+    async def map(request: Request) -> Response:
+        """The images in two dimensions, like beside like. It is drawn in the background, which
+        takes seconds: while `drawing`, the answer has the last map, or an empty one."""
+
+        def answer() -> Response:
+            drawn, drawing = service.map.look()
+            return json_of(
+                MapAnswer(
+                    model=finder.space(),
+                    method=drawn.method if drawn else None,
+                    images=len(finder),
+                    drawing=drawing,
+                    ids=list(drawn.ids) if drawn else [],
+                    x=list(drawn.x) if drawn else [],
+                    y=list(drawn.y) if drawn else [],
+                )
+            )
+
+        return await service.work(request, answer)
+
     return router
+
+
+def may_write(request: Request, options: ServeOptions) -> bool:
+    """Whether whoever sent this may change the collection."""
+    key = getattr(request.state, "key", None)
+    allowed = key is not None and key.access is Access.WRITE
+    return not options.read_only and (allowed or not options.keys)
 
 
 def watching(service: Service, probe: Probe) -> APIRouter:
