@@ -37,19 +37,50 @@ def test_the_status(service: Served):
         "spaces": ["fake"],
         "version": __version__,
         "read_only": False,
+        "writable": True,
+        "serves_content": False,
+        "fetches_urls": True,
+        "max_results": 1000,
+        "max_upload_bytes": 50_000_000,
     }
 
 
 def test_the_status_says_when_nothing_can_be_changed(tmp_path: Path):
     with served(tmp_path, ServeOptions(read_only=True)) as service:
-        assert service.client.get("/v1/status").json()["read_only"] is True
+        status = service.client.get("/v1/status").json()
+        assert (status["read_only"], status["writable"]) == (True, False)
         assert service.client.delete("/v1/images/bird.png").status_code == 403
         search = service.client.post("/v1/search", data={"id": "bird.png"})
         assert search.status_code == 200
 
 
+@pytest.mark.parametrize("read_only", [False, True])
+def test_the_status_says_whether_this_key_may_change_anything(tmp_path: Path, read_only: bool):
+    keys = (Key("r", READ, Access.READ), Key("w", WRITE, Access.WRITE))
+    with served(tmp_path, ServeOptions(keys=keys, read_only=read_only)) as service:
+        for key, writable in ((READ, False), (WRITE, not read_only)):
+            known = {"Authorization": f"Bearer {key}"}
+            status = service.client.get("/v1/status", headers=known).json()
+            assert status["writable"] is writable
+            assert status["read_only"] is read_only
+            gone = service.client.delete("/v1/images/bird.png", headers=known)
+            assert gone.status_code == (204 if writable else 403)
+
+
+def test_the_status_says_what_the_operator_allows(tmp_path: Path):
+    options = ServeOptions(
+        serve_content=True, fetch_urls=False, max_results=7, max_body_bytes=123_456
+    )
+    with served(tmp_path, options) as service:
+        status = service.client.get("/v1/status").json()
+    assert status["serves_content"] is True
+    assert status["fetches_urls"] is False
+    assert status["max_results"] == 7
+    assert status["max_upload_bytes"] == 123_456
+
+
 def test_the_models(service: Served):
-    models = {"models": [{"name": "fake", "dim": 48, "default": True}]}
+    models = {"models": [{"name": "fake", "dim": 48, "default": True, "text": False}]}
     assert service.client.get("/v1/models").json() == models
 
 
@@ -105,12 +136,6 @@ def test_the_routes_that_are_watched(service: Served):
     assert (ping.content, ping.headers["content-type"]) == (b'"pong"', "application/json")
     assert service.client.get("/healthz").json() == {"status": "alive"}
     assert service.client.get("/readyz").json() == {"status": "ready"}
-
-
-def test_the_front_page_leads_to_the_description(service: Served):
-    answer = service.client.get("/", follow_redirects=True)
-    assert answer.url.path == "/docs"
-    assert answer.status_code == 200
 
 
 def figures(service: Served) -> dict[str, float]:
@@ -169,6 +194,7 @@ READING = (
     "/v1/status",
     "/v1/models",
     "/v1/skipped",
+    "/v1/fields",
     "/v1/images",
     "/v1/images/bird.png",
     "/v1/images/bird.png/thumbnail",

@@ -19,7 +19,7 @@ GROUPS = {
     "Index and search": ("index", "search", "download"),
     "Look into a collection": ("status", "list", "show", "skipped"),
     "Keep it right": ("remove", "relocate"),
-    "Serve": ("serve",),
+    "Serve": ("serve", "gradio"),
     "Embeddings out and in": ("export", "import"),
     "Whole collections": ("collections", "backup", "restore", "delete-collection"),
 }
@@ -27,6 +27,7 @@ REST = "More"  # commands that no group names yet
 MARKS = {
     "search": "first: imagefinder index ~/Pictures",
     "serve": "not run: it would serve until Ctrl-C",
+    "gradio": "not run: it would serve until Ctrl-C",
     "relocate": "not run: the folders of the example are not there",
     "import": "first: imagefinder export embeddings.csv -c photos",
 }

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from imagefinder._version import __version__
 from imagefinder.errors import UsageError
 from imagefinder.finder import ImageFinder
 from imagefinder.local import LocalFinder
-from imagefinder.serve import description, problems, reference
+from imagefinder.serve import description, page, problems, reference
 from imagefinder.serve.full import Full
+from imagefinder.serve.gradio.mount import GradioMount
 from imagefinder.serve.head import Head
 from imagefinder.serve.measured import Measured
 from imagefinder.serve.options import ServeOptions
@@ -32,13 +32,14 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     options = options or ServeOptions()
     finder.status()  # reading never creates: what is missing is told before anything starts
     service = Service(finder, options)
-    probe = Probe(service)
+    probe, gradio = Probe(service), GradioMount(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await probe.start()
         yield
         await probe.stop()
+        await gradio.stop()
         service.close()
 
     app = FastAPIOffline(
@@ -62,10 +63,8 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
     ):
         app.include_router(router)
 
-    @app.get("/", include_in_schema=False)
-    async def start() -> RedirectResponse:
-        return RedirectResponse("docs")
-
+    page.install(app)
+    gradio.install(app)
     app.add_middleware(Full, service=service)
     app.add_middleware(Head)
     app.add_middleware(protected, options=options)

@@ -47,6 +47,7 @@ class Plan:
     root_path: str = ""  # the prefix that a proxy serves it below
     log_style: Style = "json"
     reload: bool = False
+    page: str = ""  # the path of what people are to look at
 
 
 def run(plan: Plan) -> None:
@@ -90,7 +91,7 @@ def serve(plan: Plan, sockets: list[socket.socket]) -> None:
         warn(plan)
         url = address_of(sockets[0])
         finder.announce(url)
-        server = Server(config, partial(tell, url, finder))
+        server = Server(config, partial(tell, url, plan.page, finder))
         for number in (signal.SIGINT, signal.SIGTERM):
             # for a signal before uvicorn takes them over; once it has ended properly on one it
             # raises that again, and then this is all that is left to do
@@ -114,10 +115,10 @@ class Server(uvicorn.Server):
             self._on_start()
 
 
-def tell(url: str, finder: LocalFinder) -> None:
+def tell(url: str, page: str, finder: LocalFinder) -> None:
     """Where it is; a program that starts it reads `address`."""
     told = {"address": url, "images": len(finder)}
-    where = f"ImageFinder answers at {url}, described at {url}/docs; Ctrl-C ends it"
+    where = f"ImageFinder answers at {url}{page}, described at {url}/docs; Ctrl-C ends it"
     log.info(where, extra=told)
 
 

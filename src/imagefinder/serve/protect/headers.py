@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from imagefinder.serve.protect.paths import ASSETS, DOCS, route_path
+from imagefinder.serve.protect.paths import ASSETS, DOCS, PAGE, PAGE_FILES, route_path
 
 _EVERYWHERE = {
     "x-content-type-options": "nosniff",
@@ -28,6 +28,13 @@ _DOCS_POLICY = (
     " worker-src blob:; child-src blob:;"
     " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+# The page's own files and nothing else; blobs are pictures that the user gave, or that were
+# fetched with a key, and data is a picture of the query in an answer.
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:;"
+    " connect-src 'self'; media-src 'self' blob:;"
+    " base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+)
 _INLINE = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 _PICTURE = re.compile(r"/v1/images/.+/(?:thumbnail|content)", re.DOTALL)
 
@@ -39,6 +46,7 @@ class SecurityHeaders:
         self._everywhere = _raw(_EVERYWHERE)
         self._picture = _raw({**_EVERYWHERE, "cross-origin-resource-policy": "cross-origin"})
         self._assets = _raw({**_EVERYWHERE, "cache-control": "no-cache"})  # asked for by ETag
+        self._page = _raw({**_EVERYWHERE, "content-security-policy": _PAGE_POLICY})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = route_path(scope)
@@ -55,8 +63,10 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
     def _for(self, path: str) -> "_Headers":
-        if path.startswith(ASSETS):
+        if path.startswith((ASSETS, PAGE_FILES)):
             return self._assets
+        if path == PAGE:
+            return self._page
         return self._picture if self._shared and _PICTURE.fullmatch(path) else self._everywhere
 
 

@@ -10,9 +10,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from imagefinder.errors import UsageError
 from imagefinder.serve.options import Access, Key
 from imagefinder.serve.problems import problem
-from imagefinder.serve.protect.paths import is_open, is_writing
+from imagefinder.serve.protect.paths import guards_itself, is_open, is_writing
 
 _CHALLENGE = 'Bearer realm="imagefinder"'
+
+
+class KeyRing:
+    """The keys of a service. Raises UsageError for secrets that cannot be told apart."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._known = [(key, _digest(_secret(key))) for key in keys]
+        if len({digest for _, digest in self._known}) < len(keys):
+            raise UsageError("two API keys have the same secret; give each its own")
+
+    def match(self, secret: bytes) -> Key | None:
+        """Compares with all keys, and digests only: the time tells neither which nor how long."""
+        digest, found = _digest(secret), None
+        for key, known in self._known:
+            if compare_digest(digest, known):
+                found = key
+        return found
 
 
 class Keys:
@@ -26,17 +43,15 @@ class Keys:
     ) -> None:
         self._app, self._read_only = app, read_only
         self._denied = denied or unauthorized
-        self._known = [(key, _digest(_secret(key))) for key in keys]
-        if len({digest for _, digest in self._known}) < len(keys):
-            raise UsageError("two API keys have the same secret; give each its own")
+        self._keys, self._ring = keys, KeyRing(keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         presented = _presented(scope)
-        key = self._match(presented) if len(presented) == 1 else None
+        key = self._ring.match(next(iter(presented))) if len(presented) == 1 else None
         scope.setdefault("state", {})["key"] = key
         if is_open(scope):
             app = self._app
-        elif self._known and key is None:
+        elif self._keys and key is None and (presented or not guards_itself(scope)):
             app = self._denied
         elif is_writing(scope) and self._read_only:
             app = problem(403, "The collection is served read-only")
@@ -45,14 +60,6 @@ class Keys:
         else:
             app = self._app
         await app(scope, receive, send)
-
-    def _match(self, presented: set[bytes]) -> Key | None:
-        """Compares with all keys, and digests only: the time tells neither which nor how long."""
-        digest, found = _digest(next(iter(presented))), None
-        for key, known in self._known:
-            if compare_digest(digest, known):
-                found = key
-        return found
 
 
 async def unauthorized(scope: Scope, receive: Receive, send: Send) -> None:

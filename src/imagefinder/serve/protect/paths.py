@@ -5,9 +5,13 @@ from starlette.types import Scope
 HEALTH = frozenset({"/ping", "/healthz", "/readyz", "/health"})
 DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 ASSETS = "/static-offline-docs/"  # where fastapi-offline puts what the pages of DOCS load
+PAGE = "/"
+PAGE_FILES = "/page/"  # what the page loads
+GRADIO = "/gradio"  # the app guards itself: browsers cannot send a key in a header
+GRADIO_FILES = (f"{GRADIO}/assets/", f"{GRADIO}/static/")
 METRICS = "/metrics"
 
-_OPEN = HEALTH | DOCS | {"/", "/openapi.json"}
+_OPEN = HEALTH | DOCS | {PAGE, "/openapi.json"}
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -41,12 +45,18 @@ def route_path(scope: Scope) -> str:
 def is_open(scope: Scope) -> bool:
     """Whether the path needs no key and is not counted."""
     path = route_path(scope)
-    return path in _OPEN or path.startswith(ASSETS)
+    return path in _OPEN or path.startswith((ASSETS, PAGE_FILES, *GRADIO_FILES))
+
+
+def guards_itself(scope: Scope) -> bool:
+    """Whether what is there asks for a key by itself. It is counted as any other, and reads."""
+    path = route_path(scope)
+    return path == GRADIO or path.startswith(f"{GRADIO}/")
 
 
 def is_writing(scope: Scope) -> bool:
     """Whether the request may change the collection."""
-    if scope["method"] in SAFE_METHODS:
+    if scope["method"] in SAFE_METHODS or guards_itself(scope):
         return False
     # `/predict/` has its slash by contract.
     return scope["method"] != "POST" or route_path(scope).removesuffix("/") not in _READING_POSTS

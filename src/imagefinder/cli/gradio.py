@@ -1,0 +1,46 @@
+"""imagefinder gradio"""
+
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from imagefinder.cli.app import app
+from imagefinder.cli.opening import chosen
+from imagefinder.cli.options import CollectionOption, ModelOption
+from imagefinder.cli.output import is_person
+from imagefinder.cli.serving import keys_of
+from imagefinder.errors import MissingExtraError
+
+
+@app.command(epilog="Example:  imagefinder gradio -c photos")
+def gradio(
+    collection: CollectionOption = None,
+    model: ModelOption = None,
+    host: Annotated[
+        str, typer.Option(envvar="IMAGEFINDER_HOST", help="The address to listen at.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="IMAGEFINDER_PORT", min=0, max=65535, help="0: any free one.")
+    ] = 7860,
+) -> None:
+    """Search with pictures in a Gradio app, until Ctrl-C.
+
+    `serve` has it, too, below /gradio, and more options. Here nobody changes the collection."""
+    if find_spec("gradio") is None:
+        raise MissingExtraError("the Gradio app", "gradio")
+    from imagefinder.serve.options import ServeOptions
+    from imagefinder.serve.run import Plan, run
+
+    run(
+        Plan(
+            where=chosen(collection),
+            options=ServeOptions(keys=keys_of(None), read_only=True),
+            model=model,
+            host=host,
+            port=port,
+            log_style="text" if is_person(sys.stderr) else "json",
+            page="/gradio/",
+        )
+    )
