@@ -18,8 +18,8 @@ UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hash
 export PYTHON VENV IMAGE_PATH
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
 .DEFAULT_GOAL := help
-.PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve bench lock \
-	wheel build run-container clean run-env dev-env all-env
+.PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve \
+	screenshots bench lock wheel build run-container clean run-env dev-env all-env
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,9 @@ docs: dev-env ## build the documentation into site/
 docs-serve: dev-env ## serve the documentation while you write it
 	@$(BIN)/mkdocs serve
 
+screenshots: all-env ## make the pictures of the page anew, for the docs and the README
+	@$(BIN)/python tools/make_screenshots.py
+
 bench: dev-env ## run the benchmarks and compare with the last results
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -88,7 +91,8 @@ lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
 		-o requirements/dev.txt
 
 clean: ## remove the environment, the demo collection and everything built
-	rm -rf $(VENV) .imagefinder site dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .imagefinder tests/browser/node_modules site dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 run-env:

@@ -15,7 +15,7 @@ from importlib import import_module
 from benchmarks import machine, page, results
 from benchmarks.results import Figure
 
-USUAL = ("startup", "ingest", "memory", "rescan", "search", "service")
+USUAL = ("startup", "ingest", "memory", "rescan", "search", "service", "browser")
 # a million vectors: minutes, and gigabytes; and a service under load for as long as one likes
 ON_REQUEST = ("scaling", "soak")
 

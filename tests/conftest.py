@@ -7,7 +7,8 @@ import pytest
 
 pytest.register_assert_rewrite("tests.store_contract", "tests.torture_store")
 
-NEEDS_MORE = ("torch", "emulated")  # marks of the tests that need more than Python packages
+# Marks of the tests that need more than Python packages.
+NEEDS_MORE = ("browser", "emulated", "torch")
 
 
 # A shell without job control starts background commands deaf to Ctrl-C, and so what they start.

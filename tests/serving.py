@@ -56,21 +56,36 @@ def served(
         if not collection.exists():
             write_pictures(pictures, names)
             finder.index(pictures)
-        app = create_app(finder, options)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with (
-            listening(app, root_path) as port,
-            httpx.Client(
-                base_url=f"http://127.0.0.1:{port}",
-                headers=headers,
-                timeout=30,
-                trust_env=False,
-                event_hooks={"response": [partial(checked, folder)]},
-            ) as client,
-        ):
-            yield Served(str(client.base_url), client, finder, app, collection, pictures)
+        with serving(finder, pictures, options, key=key, root_path=root_path) as service:
+            yield service
     finally:
         finder.close()
+
+
+@contextmanager
+def serving(
+    finder: ImageFinder,
+    pictures: Path,
+    options: ServeOptions | None = None,
+    *,
+    key: str | None = None,
+    root_path: str = "",
+) -> Iterator[Served]:
+    """A service of a collection of this machine, which is closed with it."""
+    collection = Path(finder.status().path)
+    app = create_app(finder, options)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with (
+        listening(app, root_path) as port,
+        httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers=headers,
+            timeout=30,
+            trust_env=False,
+            event_hooks={"response": [partial(checked, collection.parent)]},
+        ) as client,
+    ):
+        yield Served(str(client.base_url), client, finder, app, collection, pictures)
 
 
 def checked(folder: Path, answer: httpx.Response) -> None:

@@ -1,5 +1,6 @@
 """The locks under requirements/ hold what pyproject.toml asks for. `make lock` renews them."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable
@@ -11,7 +12,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("base", "build", "dev")
+LOCKS = ("base", "run", "build", "dev")
+EXTRAS = {"run": ("map",)}  # `make run` installs it, so that the page has its better map
 PIN = re.compile(r"(?m)^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<rest>(?:.*\\\n)*.*)$")
 
 
@@ -30,12 +32,13 @@ def _text(lock: str) -> str:
 def _asked_for(lock: str) -> list[Requirement]:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project, groups = data["project"], data["dependency-groups"]
+    extras = project["optional-dependencies"]
     asked: list[str] = []
     if lock != "build":
         asked += project["dependencies"]
-    if lock == "dev":
-        asked += [line for extra in project["optional-dependencies"].values() for line in extra]
-    if lock != "base":
+    for extra in extras if lock == "dev" else EXTRAS.get(lock, ()):
+        asked += extras[extra]
+    if lock in groups:
         asked += _group(groups, lock)
     return [Requirement(line) for line in asked if not line.startswith("imagefinder[")]
 
@@ -91,8 +94,20 @@ def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
         assert "--hash=sha256:" in pin["rest"], pin["name"]
 
 
-@pytest.mark.parametrize("lock", ["base", "build"])
+@pytest.mark.parametrize("lock", ["base", "run", "build"])
 def test_the_environments_agree_on_versions(lock: str) -> None:
     dev = _pins("dev")
     for name, versions in _pins(lock).items():
         assert dev[name] == versions
+
+
+def test_the_lock_of_the_browser_tests_has_hashes_and_no_addresses() -> None:
+    folder = ROOT / "tests" / "browser"
+    asked = json.loads((folder / "package.json").read_text(encoding="utf-8"))["devDependencies"]
+    text = (folder / "package-lock.json").read_text(encoding="utf-8")
+    packages = json.loads(text)["packages"]
+    assert "://" not in text
+    assert packages.pop("")["devDependencies"] == asked
+    assert {name.removeprefix("node_modules/") for name in packages} >= set(asked)
+    for name, package in packages.items():
+        assert package["integrity"].startswith("sha512-"), name

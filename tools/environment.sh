@@ -1,9 +1,11 @@
 #!/bin/sh
 # Make the project's own environment, or bring it up to date: `sh tools/environment.sh LAYER`.
 #
-#   run   what `imagefinder` itself needs, what draws the page's map, and the package (editable)
-#   dev   and every extra, the tests, the linters, the docs
-#   all   and PyTorch with the built-in model's original weights, and the Debian packages of some tests
+#   run       what `imagefinder` itself needs, what draws the page's map, and the package (editable)
+#   dev       and every extra, the tests, the linters, the docs
+#   all       and PyTorch with the built-in model's original weights, axe-core from npm, and the Debian
+#             packages of some tests
+#   packages  nothing: print which of those Debian packages are missing
 #
 # Quick when nothing changed: a stamp in the environment holds the checksum of what was installed.
 # PYTHON names another interpreter, VENV another folder.
@@ -26,8 +28,10 @@ main() {
             install_layer dev requirements/dev.txt
             install_layer all requirements/torch.txt
             install_debian_packages
+            install_node_modules
             ;;
-        *) fail "environment: '$layer' is none of run, dev, all" ;;
+        packages) missing_packages ;;
+        *) fail "environment: '$layer' is none of run, dev, all, packages" ;;
     esac
 }
 
@@ -93,12 +97,48 @@ pip() {
 }
 
 install_debian_packages() {
-    command -v qemu-x86_64 >/dev/null 2>&1 && return
+    missing=$(missing_packages | xargs)
+    [ -n "$missing" ] || return 0
     if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
-        echo "Installing Debian's qemu-user ..."
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq qemu-user; } >/dev/null
+        echo "Installing Debian's $missing ..."
+        {
+            apt-get update -qq
+            # shellcheck disable=SC2086 # a word a package
+            DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing
+        } >/dev/null
     else
-        echo "Without qemu-x86_64 (Debian's qemu-user) the tests of another processor type are skipped." >&2
+        echo "The tests that need Debian's $missing are skipped; CONTRIBUTING.md says which." >&2
+    fi
+}
+
+# One a line: the Debian package, unless one of the programs is there that it would bring.
+missing_packages() {
+    unless_here qemu-user qemu-x86_64
+    unless_here chromium "${IMAGEFINDER_CHROMIUM:-chromium}" chromium-browser google-chrome
+    unless_here npm npm
+}
+
+# unless_here PACKAGE PROGRAM...
+unless_here() {
+    package=$1 && shift
+    for program; do
+        ! command -v "$program" >/dev/null 2>&1 || return 0
+    done
+    echo "$package"
+}
+
+# The stamp lies in the folder that npm makes anew.
+install_node_modules() {
+    folder=tests/browser
+    stamp=$folder/node_modules/.imagefinder
+    wanted=$(cat $folder/package.json $folder/package-lock.json $folder/.npmrc | cksum)
+    [ "$(cat $stamp 2>/dev/null)" != "$wanted" ] || return 0
+    command -v npm >/dev/null 2>&1 || return 0 # that was said
+    echo "Installing axe-core into $folder/node_modules ..."
+    if (cd $folder && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); then
+        echo "$wanted" >$stamp
+    else
+        echo "Without axe-core, which npm could not bring, the accessibility tests are skipped." >&2
     fi
 }
 
