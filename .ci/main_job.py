@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from time import monotonic, sleep
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 COMMAND = Path(sys.executable).with_name("imagefinder")
 LABELS = {"tiger.jpg": "big cat", "guitar.png": "string instrument", "flower.jpg": "flower"}
-OPTIONAL = ("torch", "pyarrow", "faiss", "s3fs", "pytest", "mypy")
+OPTIONAL = ("torch", "pyarrow", "faiss", "s3fs", "sklearn", "gradio", "pytest", "mypy")
 
 
 def main() -> None:
@@ -48,6 +51,7 @@ def main() -> None:
         for query, label in LABELS.items():
             hits = searched(address, (demo / "queries" / query).read_bytes())
             assert labels[hits[0]["id"]] == label, hits
+        look_at_page(address)
         shown = imagefinder("search", str(demo / "queries" / query), "-c", address, "--json")
         assert [hit["id"] for hit in json.loads(shown)["hits"]] == [hit["id"] for hit in hits]
     status = json.loads(imagefinder("status", "-c", "./demo", "--json"))
@@ -81,6 +85,31 @@ def searched(address: str, image: bytes) -> list[dict[str, str]]:
     )
     with urlopen(request, timeout=30) as answer:
         return json.load(answer)["hits"]
+
+
+def look_at_page(address: str) -> None:
+    """The page with all its files, the map without scikit-learn, and no Gradio."""
+    page = read(f"{address}/").decode()
+    loaded = re.findall(r'(?:href|src)="(page/[^"]+)"', page)
+    assert "page/main.js" in loaded, page
+    assert all(read(f"{address}/{path}") for path in loaded)
+    until = monotonic() + 60
+    while (drawn := json.loads(read(f"{address}/v1/map")))["drawing"]:
+        assert monotonic() < until, "the map is not drawn"
+        sleep(0.2)
+    assert drawn["method"] == "PCA", drawn["method"]
+    assert len(drawn["ids"]) == len(drawn["x"]) == drawn["images"], drawn
+    assert b"imagefinder[gradio]" in read(f"{address}/gradio/", status=404)
+
+
+def read(url: str, *, status: int = 200) -> bytes:
+    try:
+        answer = urlopen(url, timeout=30)
+    except HTTPError as error:
+        answer = error
+    with answer:
+        assert answer.status == status, answer.status
+        return answer.read()
 
 
 def imagefinder(*arguments: str) -> str:
