@@ -19,7 +19,7 @@ let uploading = 0;
 
 export function showAdd(state, about) {
   if (!about.writable) {
-    $("add").replaceChildren(el("p", { class: "state" }, "Images cannot be added here: the service or your key allows searching only."));
+    $("add").replaceChildren(el("h1", {}, "Add images"), el("p", { class: "state" }, "Images cannot be added here: the service or your key allows searching only."));
     return;
   }
   if (!tally) build(about);

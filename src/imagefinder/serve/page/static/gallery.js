@@ -44,8 +44,7 @@ export class Gallery {
   }
 
   another() {
-    const run = this.run;
-    this.next().catch(() => run === this.run && toast("No more images could be loaded. Try it again."));
+    this.next().catch((error) => error.name === "AbortError" || toast("No more images could be loaded. Try it again."));
   }
 
   async next(put = (cards) => this.list.append(...cards), kept = new Map()) {

@@ -20,8 +20,8 @@ export function empty({ writable }) {
   if (!writable) return told("The collection is empty", "Whoever runs it can add images.");
   return told(
     "The collection is empty",
-    "Add images here, or index a folder of the machine that the service runs on:",
-    el("pre", {}, el("code", {}, "imagefinder index ~/Pictures")),
+    "Add images here, or send a folder from the command line:",
+    el("pre", {}, el("code", {}, `imagefinder index ~/Pictures -c ${document.baseURI.replace(/\/$/, "")}`)),
     el("a", { class: "button primary", href: "?view=add" }, "Add images"),
   );
 }
