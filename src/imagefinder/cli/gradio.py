@@ -2,13 +2,10 @@
 
 import sys
 from importlib.util import find_spec
-from typing import Annotated
-
-import typer
 
 from imagefinder.cli.app import app
 from imagefinder.cli.opening import chosen
-from imagefinder.cli.options import CollectionOption, ModelOption
+from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
 from imagefinder.cli.output import is_person
 from imagefinder.cli.serving import keys_of
 from imagefinder.errors import MissingExtraError
@@ -18,12 +15,8 @@ from imagefinder.errors import MissingExtraError
 def gradio(
     collection: CollectionOption = None,
     model: ModelOption = None,
-    host: Annotated[
-        str, typer.Option(envvar="IMAGEFINDER_HOST", help="The address to listen at.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="IMAGEFINDER_PORT", min=0, max=65535, help="0: any free one.")
-    ] = 7860,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 7860,
 ) -> None:
     """Search with pictures in a Gradio app, until Ctrl-C.
 

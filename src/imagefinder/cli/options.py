@@ -65,3 +65,9 @@ VersionOption = Annotated[
     bool,
     typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),
 ]
+HostOption = Annotated[
+    str, typer.Option(envvar="IMAGEFINDER_HOST", help="The address to listen at.")
+]
+PortOption = Annotated[
+    int, typer.Option(envvar="IMAGEFINDER_PORT", min=0, max=65535, help="0: any free one.")
+]

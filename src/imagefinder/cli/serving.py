@@ -10,7 +10,7 @@ import typer
 
 from imagefinder.cli.app import app
 from imagefinder.cli.opening import chosen
-from imagefinder.cli.options import CollectionOption, ModelOption
+from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
 from imagefinder.cli.output import is_person
 from imagefinder.errors import UsageError
 
@@ -26,12 +26,8 @@ ACCESS, LIMITS, FETCHING, SHOWING = "Access", "Limits", "Fetching by URL", "What
 def serve(
     collection: CollectionOption = None,
     model: ModelOption = None,
-    host: Annotated[
-        str, typer.Option(envvar="IMAGEFINDER_HOST", help="The address to listen at.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(envvar="IMAGEFINDER_PORT", min=0, max=65535, help="0: any free one.")
-    ] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
     create: Annotated[
         bool, typer.Option("--create", help="Begin with an empty collection where there is none.")
     ] = False,
