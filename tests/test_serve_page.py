@@ -1,5 +1,6 @@
 """The page's files, as a browser asks for them."""
 
+import mimetypes
 import re
 from collections.abc import Iterator
 from contextlib import closing
@@ -168,3 +169,11 @@ def test_links_of_the_page_are_relative_to_its_base() -> None:
     for tag, attributes in Elements((STATIC / "index.html").read_text(encoding="utf-8")).all:
         for name in ("src", "href", "action"):
             assert tag == "base" or not (attributes.get(name) or "").startswith("/")
+
+
+def test_the_machine_has_no_say_in_what_a_script_is() -> None:
+    """On Windows the registry may call it text, and browsers would not load it."""
+    mimetypes.add_type("text/plain", ".js")
+    app = FastAPI()
+    page.install(app)
+    assert ask(app, "GET", "/page/main.js").header("content-type") == TYPES[".js"]
