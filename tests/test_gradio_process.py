@@ -40,9 +40,9 @@ import socket, sys
 
 def told(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
-        print("went to", arguments[1][0], file=sys.stderr)
+        sys.stderr.write(f"went to {arguments[1][0]}\\n")
     if event == "socket.getaddrinfo":
-        print("went to", arguments[0], file=sys.stderr)
+        sys.stderr.write(f"went to {arguments[0]}\\n")  # whole: there are several threads
 
 sys.addaudithook(told)
 """

