@@ -25,8 +25,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 run: run-env ## set up, index the demo images once, and serve them at http://127.0.0.1:8000 (PORT=)
-	@$(BIN)/imagefinder index $(DEMO)/images.csv -c ./$(DEMO_COLLECTION)
-	@$(BIN)/imagefinder serve -c ./$(DEMO_COLLECTION) --port $(PORT) || { code=$$?; \
+	@$(BIN)/imagefinder serve -c ./$(DEMO_COLLECTION) --demo --port $(PORT) || { code=$$?; \
 		[ $$code -ne 2 ] || echo "with make: make run PORT=$$(($(PORT) + 1))" >&2; exit $$code; }
 
 request: run-env ## search with a picture at what `make run` started (IMAGE_PATH=, PORT=)

@@ -77,7 +77,7 @@ def test_several_images_are_added_and_found(page: Page, serve: Serve) -> None:
     page.get_by_role("link", name="Add images").click()
     choose(page, *(file(f"new-{number}.png", png(50 + number)) for number in range(5)))
     expect(page.locator("#add-summary")).to_have_text(
-        "5 images added. These are found by the next search."
+        "5 images added. The next search finds what was added."
     )
     assert outcomes(page) == [(f"new-{number}.png", "Added") for number in range(5)]
     expect(page.locator(f"{ROWS} .face img.there")).to_have_count(5)
@@ -123,7 +123,7 @@ def test_those_that_are_skipped_and_why(page: Page, serve: Serve) -> None:
         file("<b>new<b>.png", png(61)),
     )
     expect(page.locator("#add-summary")).to_have_text(
-        "1 image added, 3 skipped. These are found by the next search."
+        "1 image added, 3 skipped. The next search finds what was added."
     )
     claimed = "belongs to another image already; give this one another id"
     assert outcomes(page) == [

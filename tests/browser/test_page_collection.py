@@ -82,7 +82,7 @@ def test_formats_of_a_large_collection(desktop: Page, demo_service: Served) -> N
     assert {tuple(row.split()) for row in formats} == {
         (name, str(number)) for name, number in Counter(one.format for one in records).items()
     }
-    expect(desktop.locator(".skipped-part")).to_contain_text("No image was skipped.")
+    expect(desktop.locator(".skipped-part")).to_contain_text("No image was skipped while indexing.")
 
 
 def test_skipped_images_with_the_reasons(page: Page, serve: Serve, finder: ImageFinder) -> None:
@@ -104,7 +104,7 @@ def test_another_sample(page: Page, demo_service: Served) -> None:
     visit(page, demo_service, VIEW)
     first = sample(page)
     assert len(set(first)) == 16
-    page.get_by_role("button", name="Others").click()
+    page.get_by_role("button", name="Show others").click()
     page.wait_for_function(
         "first => document.querySelector('.sample-part .card')?.dataset.id !== first", arg=first[0]
     )

@@ -8,7 +8,8 @@ from imagefinder.cli.opening import chosen
 from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
 from imagefinder.cli.output import is_person
 from imagefinder.cli.serving import keys_of
-from imagefinder.errors import MissingExtraError
+from imagefinder.errors import MissingExtraError, UsageError
+from imagefinder.sources.address import is_http
 
 
 @app.command(epilog="Example:  imagefinder gradio -c photos")
@@ -26,9 +27,12 @@ def gradio(
     from imagefinder.serve.options import ServeOptions
     from imagefinder.serve.run import Plan, run
 
+    where = chosen(collection)
+    if is_http(where):
+        raise UsageError(f"{where}: a service has the app itself; open {where.rstrip('/')}/gradio/")
     run(
         Plan(
-            where=chosen(collection),
+            where=where,
             options=ServeOptions(keys=keys_of(None), read_only=True),
             model=model,
             host=host,

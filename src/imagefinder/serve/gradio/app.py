@@ -168,6 +168,8 @@ def looks() -> dict[str, Any]:
         block_label_text_color_dark="white",
         block_label_background_fill_dark="*primary_800",
         block_info_text_color="*neutral_600",
+        checkbox_border_color="*neutral_500",
+        input_border_color="*neutral_400",
     )
     return {"theme": theme, "css": CSS, "footer_links": [], "run_history": False}
 

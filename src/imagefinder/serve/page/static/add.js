@@ -11,7 +11,7 @@ import { removeImage } from "./removal.js";
 import { sentence } from "./words.js";
 
 const AT_ONCE = 2; // uploads at a time
-const SEARCH = "These are found by the next search.";
+const SEARCH = "The next search finds what was added.";
 
 let tally = null; // what was given since the view was made
 const queue = [];
@@ -26,7 +26,7 @@ export function showAdd(state, about) {
 }
 
 function build(about) {
-  tally = { given: 0, done: 0, added: 0, skipped: 0 };
+  tally = { given: 0, done: 0, added: 0, there: 0, skipped: 0 };
   const input = el("input", { id: "add-files", type: "file", accept: "image/*,.heic,.heif,.avif", multiple: true, hidden: true });
   const zone = button("", () => input.click(), { class: "dropzone large", id: "add-choose" });
   zone.append(el("b", {}, "Choose images"), el("span", { class: "hint" }, ` or drop them here, ${bytes(about.max_upload_bytes)} each at most`));
@@ -93,6 +93,7 @@ function told(row, { added, updated, unchanged, skipped }) {
     return;
   }
   tally.added += added.length + updated.length;
+  tally.there += unchanged.length;
   row.dataset.id = id;
   row.querySelector(".face").append(picture(imagePath(id, "thumbnail"), 128, ""));
   say(row, "good", unchanged.length ? "It is there already" : "Added", button("Delete", () => takeOut(id, row), { "aria-label": `Delete ${id}` }));
@@ -109,11 +110,11 @@ function say(row, kind, text, ...more) {
 }
 
 function summarise() {
-  const { given, done, added, skipped } = tally;
+  const { given, done, added, there, skipped } = tally;
   $("add-progress").hidden = done === given;
   $("add-progress").max = given;
   $("add-progress").value = done;
   if (!given) return;
-  const parts = [count(added, "image") + " added", skipped && `${skipped} skipped`].filter(Boolean).join(", ");
+  const parts = [count(added, "image") + " added", there && `${there} there already`, skipped && `${skipped} skipped`].filter(Boolean).join(", ");
   $("add-summary").textContent = done < given ? `${done} of ${given}` : `${parts}. ${added ? SEARCH : ""}`;
 }

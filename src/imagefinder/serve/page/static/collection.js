@@ -30,8 +30,8 @@ export function showCollection(state, about, fresh) {
     el("h1", {}, about.collection),
     figures(about),
     part("formats", "Formats", formats),
-    part("map", "Map", el("p", { class: "note" }, "Images that look alike are close to each other. Point at one to see it; click to open it."), map),
-    part("sample", "A random sample", button("Others", () => fill(sample, showSample), { class: "quiet" }), sample),
+    part("map", "Map", el("p", { class: "note" }, "Images that look alike are close to each other. Point at one to see it; click to open it. Ctrl and the wheel zoom."), map),
+    part("sample", "A random sample", button("Show others", () => fill(sample, showSample), { class: "quiet" }), sample),
     part("skipped", "Skipped", skipped),
   );
   fill(sample, showSample);
@@ -100,7 +100,7 @@ async function showSample(place) {
 async function showSkipped(place) {
   const { skipped } = await get("v1/skipped");
   if (!skipped.length) {
-    place.replaceChildren(el("p", { class: "note" }, "No image was skipped."));
+    place.replaceChildren(el("p", { class: "note" }, "No image was skipped while indexing."));
     return;
   }
   const rows = el("tbody");

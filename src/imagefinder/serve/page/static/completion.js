@@ -27,6 +27,15 @@ export function completions(text, caret, fields) {
     });
 }
 
+/** Names of the filter that no image has a value for, as far as is known. */
+export function unknownFields(text, fields) {
+  const known = new Set(fields.map((field) => written(field.name)));
+  const tokens = [...text.matchAll(TOKEN)].map(([token]) => token);
+  const isField = (token, place) =>
+    /^[<>=!]/.test(tokens[place + 1] ?? "") || ["in", "contains"].includes(tokens[place + 1]) || tokens[place - 2] === "exists";
+  return tokens.filter((token, place) => /^[`\p{L}_]/u.test(token) && token !== "not" && isField(token, place) && !known.has(token));
+}
+
 function matches(label, typing) {
   const plain = (word) => word.replace(/^["'`]/, "").toLowerCase();
   return plain(label).startsWith(plain(typing));

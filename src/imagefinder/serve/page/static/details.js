@@ -1,6 +1,6 @@
 // One image large, with what is known of it.
 
-import { close as leave, current, href } from "./address.js";
+import { close as leave, current, go, href } from "./address.js";
 import { blob, get, imagePath } from "./api.js";
 import { $, button, el } from "./dom.js";
 import { picture } from "./pictures.js";
@@ -38,7 +38,13 @@ function frame(id) {
   const box = el(
     "dialog",
     { class: "details", "data-id": id, "aria-labelledby": "details-title" },
-    el("header", {}, el("h2", { id: "details-title" }, id), button("×", leave, { class: "close", "aria-label": "Close" })),
+    el(
+      "header",
+      {},
+      el("h2", { id: "details-title" }, id),
+      neighbours(id).map(({ label, sign, next }) => button(sign, () => turnTo(next), { class: "close", "aria-label": label, disabled: !next })),
+      button("×", leave, { class: "close", "aria-label": "Close" }),
+    ),
     el("div", { class: "body" }, el("p", { class: "state" }, "Loading …")),
   );
   box.addEventListener("cancel", (event) => {
@@ -46,16 +52,38 @@ function frame(id) {
     leave();
   });
   box.addEventListener("click", (event) => event.target === box && leave()); // beside it
+  box.addEventListener("keydown", ({ key }) => {
+    const [before, after] = neighbours(id);
+    if (key === "ArrowLeft" && before.next) turnTo(before.next);
+    if (key === "ArrowRight" && after.next) turnTo(after.next);
+  });
   document.body.append(box);
   box.showModal();
   return box;
+}
+
+/** The images before and after it, in the gallery that is in view. */
+function neighbours(id) {
+  const cards = [...document.querySelectorAll(".card[data-id]")].filter((card) => card.offsetParent);
+  const ids = cards.map((card) => card.dataset.id);
+  const at = ids.indexOf(id);
+  return [
+    { label: "The image before", sign: "‹", next: at > 0 && ids[at - 1] },
+    { label: "The next image", sign: "›", next: at >= 0 && ids[at + 1] },
+  ];
+}
+
+/** No step to take back: "back" closes the details, whichever they are. */
+function turnTo(id) {
+  go({ show: id }, { replace: true });
 }
 
 function close() {
   open?.close();
   open?.remove();
   // what had the focus before may be gone, as the card of a deleted image is
-  if (open && document.activeElement === document.body) $("main").focus({ preventScroll: true });
+  const next = document.querySelector(".toast .link") ?? $("main"); // the way to undo that, first
+  if (open && document.activeElement === document.body) next.focus({ preventScroll: true });
   open = null;
 }
 

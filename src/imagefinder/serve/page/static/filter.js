@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { $, button, el } from "./dom.js";
-import { completions } from "./completion.js";
+import { completions, unknownFields } from "./completion.js";
 
 const EXAMPLES = ['width >= 800', 'format in ["jpeg", "webp"]', 'not uri contains "draft"', "date >= 2024-01-01", "exists(camera)"];
 const PAUSE = 150; // ms after the last key
@@ -34,17 +34,26 @@ export class FilterBox {
     if (text === this.applied) return;
     this.applied = text;
     this.changed(text);
+    this.warn(text);
+  }
+
+  /** A misspelt field is no error: images may have any. */
+  async warn(text) {
+    const { fields } = await get("v1/fields").catch(() => ({ fields: [] }));
+    const [unknown] = fields.length ? unknownFields(text, fields) : [];
+    if (unknown && text === this.applied) $("filter-error").textContent = `No image here has a field ${unknown}.`;
   }
 
   async open() {
     this.fields ??= get("v1/fields").then((answer) => answer.fields);
+    const mine = (this.asked = {}); // closed meanwhile, it stays so
     let fields = [];
     try {
       fields = await this.fields;
     } catch {
       this.fields = null; // completion is a help; without it the filter still works
     }
-    if (document.activeElement !== this.input) return;
+    if (this.asked !== mine || document.activeElement !== this.input) return;
     this.options = completions(this.input.value, this.input.selectionStart, fields);
     this.chosen = -1;
     this.list.replaceChildren(
@@ -67,6 +76,8 @@ export class FilterBox {
   }
 
   close() {
+    clearTimeout(this.timer);
+    this.asked = null;
     this.chosen = -1;
     this.show(false);
   }

@@ -3,7 +3,7 @@
 import { current, go } from "./address.js";
 import { canPhotograph, photograph } from "./camera.js";
 import { $ } from "./dom.js";
-import { addressOf, Picture, pictureOf } from "./picture.js";
+import { addressOf, imagesOf, Picture, pictureOf } from "./picture.js";
 import { toast } from "./toasts.js";
 
 const FRESH = { view: "search", id: "", url: "", text: "", box: null, others: false, show: "", picture: null };
@@ -72,5 +72,6 @@ addEventListener("drop", (event) => {
   const picture = pictureOf(event.dataTransfer);
   const url = picture ? "" : addressOf(event.dataTransfer);
   if (picture || url) searchWith(picture, url);
+  if (imagesOf(event.dataTransfer).length > 1) toast("This searches with the first of them.");
   else toast("That is no image. Drop a picture file, such as a JPEG or PNG.");
 });

@@ -5,22 +5,18 @@ import { el } from "./dom.js";
 const PLACE = "imagefinder-key";
 let asking = null; // a promise while the question stands
 
-let key = kept();
+let here = ""; // for a browser that keeps nothing: it is asked for again after a reload
 
 export function currentKey() {
-  return key;
-}
-
-function kept() {
   try {
-    return sessionStorage.getItem(PLACE) ?? "";
+    return sessionStorage.getItem(PLACE) ?? here;
   } catch {
-    return ""; // a browser that keeps nothing; the key is asked for again after a reload
+    return here;
   }
 }
 
 function keep(given) {
-  key = given;
+  here = given;
   try {
     sessionStorage.setItem(PLACE, given);
   } catch {
@@ -54,7 +50,9 @@ function dialog(reason) {
         },
       },
       el("h2", { id: "key-title" }, "This collection needs a key"),
-      el("p", {}, reason.startsWith("This needs") ? "Ask whoever runs the service for an API key." : `${reason}.`),
+      reason.startsWith("This needs")
+        ? el("p", {}, "Ask whoever runs the service for an API key.")
+        : el("p", { class: "error", role: "alert" }, `${reason}.`),
       el("label", { for: "key" }, "API key"),
       input,
       el("p", { class: "note" }, "It is kept until this tab is closed, and sent to this service only."),

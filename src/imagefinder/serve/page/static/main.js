@@ -22,10 +22,17 @@ function show(state) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
+  document.title = [titleOf(view, state), "ImageFinder"].filter(Boolean).join(" – ");
   const fresh = view !== shown;
   shown = view;
   VIEWS[view](state, known, fresh);
   showDetails(state, known);
+}
+
+function titleOf(view, { picture, id, url, text, filter }) {
+  if (view === "collection") return known.collection;
+  if (view === "add") return "Add images";
+  return picture?.name || id || url || text || filter;
 }
 
 /** What was shown of the collection is asked for again when it is needed. */

@@ -17,7 +17,7 @@ export function showOptions(state, { models, max_results: most, textual }) {
   );
   $("others").checked = state.others;
   $("text-form").hidden = !textual;
-  if (document.activeElement !== $("text")) $("text").value = state.text;
+  for (const name of ["text", "url"]) if (document.activeElement !== $(name)) $(name).value = state[name];
   filter.set(state.filter);
 }
 

@@ -40,7 +40,10 @@ export function showPreview(address) {
 function show({ picture: given, id, url, text }, follow) {
   $("picture").replaceChildren(...[pictureOf(given, id, url), text && el("blockquote", {}, text)].filter(Boolean));
   $("picture").classList.toggle("words", !given && !id && !url);
-  box = new Box($("picture"), follow, (place) => go({ box: place }));
+  box = new Box($("picture"), follow, (place) => {
+    go({ box: place });
+    if (!place) $("part").focus(); // the box had it
+  });
 }
 
 function pictureOf(given, id, url) {

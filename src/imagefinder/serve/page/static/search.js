@@ -82,9 +82,10 @@ function fail(error, state, about) {
   say(NOTHING, "");
   gallery.clear();
   if (/^filter\b/i.test(error.message)) {
-    openOptions(); // it stands there
+    openOptions(); // it stands there, too
     $("filter-error").textContent = sentence(error.message);
-  } else showState(failure(error, state, () => answer(state, about)));
+  }
+  showState(failure(error, state, () => answer(state, about)));
 }
 
 function say(title, note) {
@@ -98,5 +99,5 @@ function showState(content) {
   if ($("results-state").contains(document.activeElement)) $("results-title").focus({ preventScroll: true });
   $("results-state").hidden = content === null;
   $("results-state").replaceChildren(...(content ? [content] : []));
-  if (content) announce(content.textContent);
+  if (content) announce(content.innerText);
 }

@@ -25,7 +25,7 @@ export function toast(text, action = null, seconds = SECONDS) {
     let timer = setTimeout(end, seconds * 1000, false);
     // whoever is about to use it has the time
     node.addEventListener("pointerenter", () => clearTimeout(timer));
-    node.addEventListener("focusin", () => clearTimeout(timer));
+    node.addEventListener("focusin", ({ target }) => target.matches(":focus-visible") && clearTimeout(timer));
     for (const away of ["pointerleave", "focusout"]) {
       node.addEventListener(away, () => {
         clearTimeout(timer);

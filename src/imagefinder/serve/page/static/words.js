@@ -4,7 +4,8 @@ import { go } from "./address.js";
 import { button, count, el } from "./dom.js";
 
 export function greeting({ images, collection }) {
-  return images ? `${count(images, "image")} of “${collection}” are compared with it by what they show.` : "";
+  const many = images === 1 ? "The image" : `The ${count(images, "image")}`;
+  return images ? `${many} of “${collection}” will be compared with it, by what can be seen.` : "";
 }
 
 /** Why there is no picture, and what to do about it. */
