@@ -153,6 +153,23 @@ def test_looking_at_images_leaves_no_steps_to_take_back(desktop: Page, demo_serv
     expect(desktop).to_have_url(f"{demo_service.url}/")
 
 
+def test_from_one_image_to_the_next(page: Page, demo_service: Served) -> None:
+    visit(page, demo_service, "?id=cat-01&k=12")
+    first, second = (card.get_attribute("data-id") for card in page.locator(".card").all()[:2])
+    page.locator(".card .face").first.click()
+    title = page.locator("#details-title")
+    expect(title).to_have_text(first)
+    expect(page.get_by_role("button", name="The image before")).to_be_disabled()
+    page.get_by_role("button", name="The next image").click()
+    expect(title).to_have_text(second)
+    page.keyboard.press("ArrowLeft")
+    expect(title).to_have_text(first)
+    page.go_back()  # one step, however many images there were
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(page).to_have_url(f"{demo_service.url}/?id=cat-01&k=12")
+    expect(page).to_have_title("cat-01 - ImageFinder")
+
+
 def test_similar_images_from_the_details(page: Page, demo_service: Served) -> None:
     visit(page, demo_service, "?id=cat-01&k=12&show=dog-02")
     page.get_by_role("dialog").get_by_role("link", name="Similar images").click()

@@ -84,6 +84,31 @@ def test_a_filter_that_is_wrong(page: Page, demo_service: Served, watch: Watch) 
     expect_hits(page, found(demo_service, id="cat-01", k=24, filter=CATS))
 
 
+def test_an_error_is_not_hidden_by_what_could_follow(
+    page: Page, demo_service: Served, watch: Watch
+) -> None:
+    watch.expect("400")
+    visit(page, demo_service, "?id=cat-01")
+    field = filter_of(page)
+    field.press_sequentially("format == png")
+    field.press("Enter")
+    expect(page.locator("#filter-error")).to_contain_text("put text in quotes")
+    expect(page.locator("#results-state")).to_contain_text("put text in quotes")
+    page.wait_for_timeout(400)  # longer than the list waits for the next key
+    expect(page.locator("#filter-list")).to_be_hidden()
+
+
+def test_a_field_that_no_image_has(page: Page, demo_service: Served) -> None:
+    visit(page, demo_service, "?id=cat-01")
+    field, told = filter_of(page), page.locator("#filter-error")
+    field.fill('widht > 300 and `my label` == "x" or not exists(camera)')
+    field.press("Enter")
+    expect(told).to_have_text("No image here has a field widht.")
+    field.fill("width > 300")
+    field.press("Enter")
+    expect(told).to_be_empty()
+
+
 @pytest.mark.parametrize("query", ["", "id=cat-01&"])
 def test_an_address_with_a_wrong_filter(
     page: Page, demo_service: Served, watch: Watch, query: str

@@ -22,7 +22,7 @@ function show(state) {
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  document.title = [titleOf(view, state), "ImageFinder"].filter(Boolean).join(" – ");
+  document.title = [titleOf(view, state), "ImageFinder"].filter(Boolean).join(" - ");
   const fresh = view !== shown;
   shown = view;
   VIEWS[view](state, known, fresh);

@@ -34,6 +34,7 @@ export async function showMap(place) {
 class MapView {
   constructor(place, map) {
     Object.assign(this, { map, scale: 1, middle: [0.5, 0.5], at: -1 });
+    this.span = [extent(map.x), extent(map.y)];
     this.canvas = el("canvas", { tabindex: "0", role: "img", "aria-label": `A map of ${count(map.ids.length, "image")}. Arrow keys go from image to image, Enter opens one, plus and minus zoom.` });
     this.tip = el("div", { class: "tip", hidden: true });
     this.faces = new Faces(() => this.draw());
@@ -82,7 +83,8 @@ class MapView {
   }
 
   unit() {
-    return (Math.min(...this.size) - 2 * MARGIN) * this.scale;
+    const [across, down] = this.size.map((pixels, axis) => (pixels - 2 * MARGIN) / this.span[axis]);
+    return Math.min(across, down) * this.scale;
   }
 
   nearest({ offsetX, offsetY }) {
@@ -229,6 +231,11 @@ class MapView {
     this.from = [event.offsetX, event.offsetY];
     this.draw();
   }
+}
+
+/** How much of an axis the images take; a lone one takes all of it. */
+function extent(places) {
+  return Math.max(...places) - Math.min(...places) || 1;
 }
 
 function dot(pen, x, y, radius) {
