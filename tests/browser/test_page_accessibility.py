@@ -150,6 +150,7 @@ def test_a_search_needs_no_mouse(desktop: Page, demo_service: Served, queries) -
     desktop.keyboard.press("Tab")
     expect(desktop.get_by_role("link", name="Skip to the content")).to_be_focused()
     desktop.keyboard.press("Enter")
+    expect(desktop.locator("#main")).to_be_focused()  # before the next key: it takes a moment
     tab_to(desktop, lambda: desktop.locator("#choose"))
     with desktop.expect_file_chooser() as chooser:
         desktop.keyboard.press("Enter")
