@@ -56,7 +56,10 @@ def new_page(browser: Browser, watch: Watch) -> Iterator[NewPage]:
             context = stack.enter_context(browser.new_context(**window, **options))
             context.set_default_timeout(1000 * SECONDS)
             watch.follow(context)
-            return context.new_page()
+            page = context.new_page()
+            # from the start: a file dialog that opens before somebody listens is never told of
+            page.on("filechooser", lambda _: None)
+            return page
 
         yield new
 
