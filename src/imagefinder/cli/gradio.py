@@ -4,12 +4,11 @@ import sys
 from importlib.util import find_spec
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import chosen
+from imagefinder.cli.opening import chosen, is_service
 from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
 from imagefinder.cli.output import is_person
 from imagefinder.cli.serving import keys_of
 from imagefinder.errors import MissingExtraError, UsageError
-from imagefinder.sources.address import is_http
 
 
 @app.command(epilog="Example:  imagefinder gradio -c photos")
@@ -28,7 +27,7 @@ def gradio(
     from imagefinder.serve.run import Plan, run
 
     where = chosen(collection)
-    if is_http(where):
+    if is_service(where):
         raise UsageError(f"{where}: a service has the app itself; open {where.rstrip('/')}/gradio/")
     run(
         Plan(

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from imagefinder.serve.protect.paths import PAGE_FILES
+from imagefinder.serve.protect.paths import PAGE, PAGE_FILES
 
 STATIC = Path(str(files("imagefinder"))) / "serve" / "page" / "static"
 MEDIA_TYPES = (("text/javascript", ".js"), ("text/css", ".css"), ("image/svg+xml", ".svg"))
@@ -22,7 +22,7 @@ def install(app: FastAPI) -> None:
     before, base, after = page.partition(BASE)
     assert base, "the page has no base to set"
 
-    @app.get("/", include_in_schema=False)
+    @app.get(PAGE, include_in_schema=False)
     async def start(request: Request) -> HTMLResponse:
         # all its links are relative to this, so that it works below a proxy's prefix, too
         root = escape(request.scope.get("root_path", "").rstrip("/"))

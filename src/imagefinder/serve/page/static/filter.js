@@ -37,22 +37,27 @@ export class FilterBox {
     this.warn(text);
   }
 
+  /** The fields of the collection; none where they cannot be had: they are a help, no more. */
+  async known() {
+    this.fields ??= get("v1/fields").then((answer) => answer.fields);
+    try {
+      return await this.fields;
+    } catch {
+      this.fields = null;
+      return [];
+    }
+  }
+
   /** A misspelt field is no error: images may have any. */
   async warn(text) {
-    const { fields } = await get("v1/fields").catch(() => ({ fields: [] }));
+    const fields = await this.known();
     const [unknown] = fields.length ? unknownFields(text, fields) : [];
     if (unknown && text === this.applied) $("filter-error").textContent = `No image here has a field ${unknown}.`;
   }
 
   async open() {
-    this.fields ??= get("v1/fields").then((answer) => answer.fields);
     const mine = (this.asked = {}); // closed meanwhile, it stays so
-    let fields = [];
-    try {
-      fields = await this.fields;
-    } catch {
-      this.fields = null; // completion is a help; without it the filter still works
-    }
+    const fields = await this.known();
     if (this.asked !== mine || document.activeElement !== this.input) return;
     this.options = completions(this.input.value, this.input.selectionStart, fields);
     this.chosen = -1;
