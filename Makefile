@@ -86,7 +86,7 @@ lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
 	$(UV) pyproject.toml -o requirements/base.txt
 	$(UV) pyproject.toml --extra map -c requirements/base.txt -o requirements/run.txt
 	$(UV) --group pyproject.toml:build -o requirements/build.txt
-	$(UV) pyproject.toml --all-extras --group dev -c requirements/run.txt -c requirements/build.txt \
+	$(UV) pyproject.toml --extra all --group dev -c requirements/run.txt -c requirements/build.txt \
 		-o requirements/dev.txt
 
 clean: ## remove the environment, the demo collection and everything built

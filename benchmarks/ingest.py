@@ -10,11 +10,11 @@ from benchmarks.index_run import index_run
 from benchmarks.machine import ROOT
 from benchmarks.photographs import photographs
 from benchmarks.results import Figure
-from imagefinder.models import DEFAULT_MODEL, model_spec
+from imagefinder.models import DEFAULT_MODEL, model_row
 from imagefinder.models.weights import MODELS
 
 PEERS = Path(__file__).parent / "peers"
-MODEL = MODELS / model_spec(DEFAULT_MODEL).file
+MODEL = MODELS / model_row(DEFAULT_MODEL).package_file
 DECODERS = ("pillow", "simplejpeg")
 
 

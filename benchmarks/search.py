@@ -14,6 +14,7 @@ from imagefinder import ImageFinder, ImageRecord
 from imagefinder.collection import Collection
 from imagefinder.filters import parse_filter
 from imagefinder.protocols import VectorStore
+from imagefinder.stores.ledger_spaces import IMPORTED, SpaceEntry
 
 K = 10
 LABELS = 100  # so a filter on one keeps 1%
@@ -48,7 +49,7 @@ def filled(path: Path, rows: NDArray[np.float32]) -> Iterator[Figure]:
     """A new collection that holds the rows, and what making it took."""
     collection = Collection(path, "search", create=True)
     try:
-        store = collection.add_space("bench", "bench", rows.shape[1])
+        store = collection.add_space(SpaceEntry("bench", f"{IMPORTED}bench", rows.shape[1], ""))
         start = perf_counter()
         for first in range(0, len(rows), BATCH):
             some = rows[first : first + BATCH]

@@ -13,7 +13,7 @@ from benchmarks.search import percentile, record
 from benchmarks.search_run import searches_per_second
 from benchmarks.server import Server, serving
 from imagefinder import ImageFinder, exchange
-from imagefinder.models import DEFAULT_MODEL, model_spec
+from imagefinder.models import DEFAULT_MODEL, find_model
 from imagefinder.serve.options import ServeOptions
 from imagefinder.serve.service import THREADS_A_CORE
 
@@ -52,7 +52,8 @@ def run(quick: bool) -> list[Figure]:
 
 def collection(count: int) -> Path:
     """One with so many drawn embeddings of the model's space, made once."""
-    spec = model_spec(DEFAULT_MODEL)
+    spec = find_model(DEFAULT_MODEL).spec
+    assert spec is not None
     version = sha256(spec.fingerprint.encode()).hexdigest()[:8]
     path = BENCH / f"collection-{count}-{version}"
     if path.exists():

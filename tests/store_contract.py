@@ -76,7 +76,7 @@ class StoreContract:
         return store
 
     def test_an_empty_store_answers(self, store: VectorStore) -> None:
-        assert store.dim == DIM
+        assert (store.dim, store.distance) == (DIM, "cosine")
         assert store.count() == 0
         assert store.get(["a"]) == {}
         assert store.embeddings(["a"]) == {}

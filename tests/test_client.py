@@ -240,8 +240,10 @@ def test_options_of_a_search_arrive(
     monkeypatch.setattr(LocalFinder, "search", search)
     pair["remote"].search("id:00.png", k=9, filter="width > 1", exact=True, exclude_same=True)
     pair["remote"].search("id:00.png")
-    assert (9, {"filter": "width > 1", "exact": True, "exclude_same": True}) in told
-    assert (3, {"filter": None, "exact": False, "exclude_same": False}) in told
+    told_first = {"filter": "width > 1", "exact": True, "exclude_same": True, "space": ["fake"]}
+    assert (9, told_first) in told
+    told_then = {"filter": None, "exact": False, "exclude_same": False, "space": ["fake"]}
+    assert (3, told_then) in told
 
 
 def test_many_searches_answer_in_order(finder: ImageFinder, photos: Path) -> None:
@@ -363,7 +365,7 @@ def test_pages_join_without_a_gap(
 ) -> None:
     local, remote = both
     for size in (7, 100_000):  # the last is more than the service takes
-        monkeypatch.setattr("imagefinder.client.remote.PAGE", size)
+        monkeypatch.setattr("imagefinder.client.lookup.PAGE", size)
         assert [record.id for record in remote.images()] == [record.id for record in local.images()]
 
 

@@ -12,6 +12,7 @@ from imagefinder import ImageFinder, errors, marker
 from imagefinder.collection import Collection
 from imagefinder.home import bytes_on_disk, folder_bytes
 from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger_spaces import SpaceTable
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import write_pictures
 
@@ -107,7 +108,7 @@ def test_a_crash_while_a_space_is_made_is_harmless(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(Ledger, "add_space", crash)
+        patch.setattr(SpaceTable, "add", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     with opened(tmp_path) as finder:
@@ -120,28 +121,29 @@ def test_an_older_format_is_upgraded_step_by_step(
     with opened(tmp_path) as finder:
         finder.index(photos)
     steps: list[int] = []
-    monkeypatch.setattr(marker, "FORMAT", 3)
+    now = marker.FORMAT
+    monkeypatch.setattr(marker, "FORMAT", now + 2)
     monkeypatch.setattr(
-        marker, "UPGRADES", {1: lambda _: steps.append(1), 2: lambda _: steps.append(2)}
+        marker, "UPGRADES", {now: lambda _: steps.append(1), now + 1: lambda _: steps.append(2)}
     )
     for _ in range(2):
         with opened(tmp_path) as finder:
             assert len(finder) == len(NAMES)
     assert steps == [1, 2]
-    assert '"format": 3' in (tmp_path / "collection" / "collection.json").read_text()
+    assert f'"format": {now + 2}' in (tmp_path / "collection" / "collection.json").read_text()
 
 
 def test_a_newer_format_is_refused_untouched(tmp_path: Path, photos: Path) -> None:
     with opened(tmp_path) as finder:
         finder.index(photos)
     marker = tmp_path / "collection" / "collection.json"
-    marker.write_text('{"format": 2}')
+    marker.write_text('{"format": 3}')
     with (
         opened(tmp_path) as finder,
-        pytest.raises(errors.CollectionFormatError, match=r"format 2.*reads up to 1.*pip install"),
+        pytest.raises(errors.CollectionFormatError, match=r"format 3.*reads up to 2.*pip install"),
     ):
         len(finder)
-    assert marker.read_text() == '{"format": 2}'
+    assert marker.read_text() == '{"format": 3}'
 
 
 def test_a_missing_space_is_damage(tmp_path: Path, photos: Path) -> None:
@@ -273,7 +275,7 @@ def test_a_full_disk_does_not_keep_the_lock(
         patch.setattr("imagefinder.stores.embedded.EmbeddedStore.close", full)
         finder = opened(tmp_path)
         finder.search("id:0.png")
-        store = finder._session.store()
+        store = finder._session.store("fake")
         with pytest.raises(OSError, match="No space"):
             finder.close()
     store.close()

@@ -111,7 +111,7 @@ def test_an_embedding_is_lent_only_while_it_is_of_the_same_bytes(
 ) -> None:
     """A store is ahead of the ledger for a moment in every commit."""
     finder.index(photos)
-    store = finder._session.store()
+    store = finder._session.store("fake")
     other = np.roll(finder.embed("id:a.png"), 7)
     store.upsert([replace(store.get(["a.png"])["a.png"], sha256="0" * 64)], other[None])
     shutil.copy(photos / "a.png", photos / "copy.png")

@@ -35,12 +35,12 @@ def test_a_full_disk_leaves_the_ledger_usable(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     number = ledger.source("/photos", "/photos")
     images = [ImageEntry(f"{n}", number, "x" * 1000, 1, 1, "", "") for n in range(1000)]
-    pages = ledger._number("PRAGMA page_count")
-    ledger._all(f"PRAGMA max_page_count = {pages + 4}")
+    pages = ledger.number("PRAGMA page_count")
+    ledger.all(f"PRAGMA max_page_count = {pages + 4}")
     with pytest.raises(errors.StoreError, match=r"full.*free space"):
         ledger.acknowledge(images)
     assert ledger.count() == 0
-    ledger._all("PRAGMA max_page_count = 1000000")
+    ledger.all("PRAGMA max_page_count = 1000000")
     ledger.acknowledge(images)
     assert ledger.count() == 1000
     assert len(ledger.images([image.id for image in images])) == 1000
@@ -49,7 +49,7 @@ def test_a_full_disk_leaves_the_ledger_usable(tmp_path: Path) -> None:
 
 def test_an_error_while_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    with pytest.raises(KeyboardInterrupt), ledger._write():
+    with pytest.raises(KeyboardInterrupt), ledger.write():
         raise KeyboardInterrupt
     ledger.source("/photos", "/photos")
     ledger.close()
@@ -57,7 +57,7 @@ def test_an_error_while_a_transaction_begins_leaves_none_open(tmp_path: Path) ->
 
 def test_a_closed_ledger_and_a_locked_one_are_not_damaged(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger._all("PRAGMA busy_timeout = 1")
+    ledger.all("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(errors.StoreError, match="another program"):

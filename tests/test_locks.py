@@ -36,7 +36,8 @@ def _asked_for(lock: str) -> list[Requirement]:
     asked: list[str] = []
     if lock != "build":
         asked += project["dependencies"]
-    for extra in extras if lock == "dev" else EXTRAS.get(lock, ()):
+    every = [extra for extra in extras if extra != "torch"]  # torch.txt pins that one
+    for extra in every if lock == "dev" else EXTRAS.get(lock, ()):
         asked += extras[extra]
     if lock in groups:
         asked += _group(groups, lock)

@@ -13,15 +13,22 @@ from PIL import Image
 
 from imagefinder import errors
 from imagefinder.decode import decode, from_image
-from imagefinder.models import load_embedder, model_spec
+from imagefinder.models import find_model, load_embedder, model_row
 from imagefinder.models.preprocess import preprocess, resized
-from imagefinder.models.weights import load_graph
+from imagefinder.models.weights import load_packaged
 from imagefinder.protocols import Embedder
 from imagefinder.search import confidence
+from imagefinder.types import ModelSpec, Preprocessing
 from reference_pixels import squashed, upright_rgb
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "src" / "imagefinder" / "demo" / "images"
+
+
+def spec_of_ours() -> ModelSpec:
+    spec = find_model("efficientnet-lite0").spec
+    assert spec is not None
+    return spec
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +64,9 @@ def test_the_embeddings_are_those_of_the_original_weights(
 
 def test_the_pixels_are_those_of_the_reference(golden: dict[str, np.ndarray]) -> None:
     """Putting what is transparent on white, Pillow's versions round differently."""
-    spec, exact = model_spec("efficientnet-lite0"), 0
+    how, exact = spec_of_ours().preprocessing, 0
     for id, digest in zip(golden["ids"], golden["pixels_sha256"], strict=True):
-        pixels = resized(decode(path_of(id).read_bytes()).pixels, spec)
+        pixels = resized(decode(path_of(id).read_bytes()).pixels, how)
         assert np.abs(pixels.astype(int) - squashed(upright_rgb(path_of(id)))).max() <= 1, id
         if is_opaque(path_of(id)):
             assert sha256(pixels.tobytes()).hexdigest() == digest, id
@@ -95,50 +102,59 @@ def test_a_decoded_image_is_as_good_as_its_file(embedder: Embedder, tmp_path: Pa
 
 
 def test_preprocessing_modes() -> None:
-    spec = replace(model_spec("efficientnet-lite0"), size=4)
+    how = replace(spec_of_ours().preprocessing, width=4, height=4)
     wide = np.zeros((4, 8, 3), np.uint8)
     wide[:, :2], wide[:, 6:] = 255, 255  # white at both ends
-    squashed = preprocess(wide, spec)
-    cropped = preprocess(wide, replace(spec, resize="crop"))
+    squashed = preprocess(wide, how)
+    cropped = preprocess(wide, replace(how, resize="crop"))
     assert squashed.shape == cropped.shape == (3, 4, 4)
     assert squashed.max() > 0.5
     assert cropped.max() == pytest.approx(-127 / 128)  # the middle is black
 
 
 def test_a_damaged_model_is_refused(tmp_path: Path) -> None:
-    spec = model_spec("efficientnet-lite0")
-    graph = bytearray(load_graph(spec))
+    row = model_row("efficientnet-lite0")
+    graph = bytearray(load_packaged(row))
     graph[len(graph) // 2] ^= 1
-    file = tmp_path / spec.file
+    file = tmp_path / row.package_file
     file.parent.mkdir()
     file.write_bytes(graph)
     with pytest.raises(errors.ModelError, match="damaged"):
-        load_graph(spec, tmp_path)
+        load_packaged(row, tmp_path)
     file.unlink()
     with pytest.raises(errors.ModelError, match="cannot be read"):
-        load_graph(spec, tmp_path)
+        load_packaged(row, tmp_path)
 
 
 def test_the_fingerprint_changes_with_every_fact_of_preprocessing() -> None:
-    spec = model_spec("efficientnet-lite0")
-    others = [
-        replace(spec, sha256="0" * 64),
-        replace(spec, size=225),
-        replace(spec, resize="crop"),
-        replace(spec, resample="bicubic"),
-        replace(spec, mean=(1.0, 2.0, 3.0)),
+    spec = spec_of_ours()
+    how = spec.preprocessing
+    hows: list[Preprocessing] = [
+        replace(how, width=225),
+        replace(how, width=225, height=225),
+        replace(how, resize="crop"),
+        replace(how, shortest=256),
+        replace(how, resample="bicubic"),
+        replace(how, mean=(1.0, 2.0, 3.0)),
+        replace(how, std=(1.0, 2.0, 3.0)),
     ]
-    assert len({spec.fingerprint, *(other.fingerprint for other in others)}) == 6
-    assert replace(spec, licence="MIT").fingerprint == spec.fingerprint
+    others = [replace(spec, preprocessing=how) for how in hows]
+    others += [replace(spec, sha256="0" * 64), replace(spec, output="features")]
+    assert len({spec.fingerprint, *(other.fingerprint for other in others)}) == len(others) + 1
+    assert replace(spec, calibration=None).fingerprint == spec.fingerprint
+
+
+def test_the_fingerprint_stays_what_collections_remember() -> None:
+    assert spec_of_ours().fingerprint == "efficientnet-lite0:30a5a55bf7fd8137"
 
 
 def test_a_hit_has_a_confidence_that_grows_with_its_score() -> None:
-    spec = model_spec("efficientnet-lite0")
-    confidences = [confidence(score, spec) for score in (-1.0, 0.0, 0.5, 1.0)]
+    curve = spec_of_ours().calibration
+    confidences = [confidence(score, curve) for score in (-1.0, 0.0, 0.5, 1.0)]
     assert confidences == sorted(confidences, key=float)
     assert 0 < confidences[0] < confidences[1] < 0.1
     assert 0.95 < confidences[3] < 1
-    assert confidence(0.5, replace(spec, calibration=None)) is None
+    assert confidence(0.5, None) is None
 
 
 def test_an_unknown_model_is_told_with_the_known_ones() -> None:

@@ -173,6 +173,8 @@ def test_of_the_real_routes_these_are_the_ones_that_write(tmp_path):
         ("POST", "/v1/images"),
         ("PATCH", "/v1/images/{id}"),
         ("DELETE", "/v1/images/{id}"),
+        ("POST", "/v1/spaces"),
+        ("PATCH", "/v1/spaces/{name}"),
     }
     without_key = {path for _, path in methods if is_open({"path": path})}
     assert without_key == {"/health", "/healthz", "/ping", "/readyz"}

@@ -190,6 +190,8 @@ def test_every_example_works(service: Served, document: dict):
     for method, path, operation in sorted(operations(document), key=lambda one: one[0] == "DELETE"):
         if operation["operationId"] in NEEDS_NETWORK:
             continue
+        # the one model that these tests have
+        path = path.replace("{name}", "fake")
         answer = service.client.request(method, **example_request(path, operation))
         status, response = next(
             (status, response)
@@ -221,8 +223,13 @@ def example_request(path: str, operation: dict) -> dict:
         if operation["operationId"] not in WITHOUT_PICTURE:
             jpeg = ("cat.jpg", encoded(picture(99), "JPEG"), "image/jpeg")
             request["files"] = [(part, jpeg) for part in form["encoding"]]
+    elif "application/x-www-form-urlencoded" in content:
+        request["data"] = {"model": "efficientnet-lite0"}
     elif content:
-        request["json"] = {"metadata": {"label": "tiger", "draft": None}}
+        whole = operation["operationId"] == "change"
+        request["json"] = (
+            {"metadata": {"label": "tiger", "draft": None}} if whole else {"default": True}
+        )
     return {"url": path, **request}
 
 

@@ -80,8 +80,10 @@ def test_the_status_says_what_the_operator_allows(tmp_path: Path):
 
 
 def test_the_models(service: Served):
-    models = {"models": [{"name": "fake", "dim": 48, "default": True, "text": False}]}
-    assert service.client.get("/v1/models").json() == models
+    fake = {"name": "fake", "dim": 48, "default": True, "text": False, "distance": "cosine"}
+    counts = {"images": len(NAMES), "behind": 0}
+    answer = service.client.get("/v1/models").json()
+    assert answer == {"models": [{**fake, **counts}], "filling": None}
 
 
 def test_an_empty_collection_is_served(tmp_path: Path):

@@ -21,7 +21,6 @@ from imagefinder.errors import (
     CollectionDamagedError,
     CollectionError,
     CollectionNotFoundError,
-    ModelMismatchError,
     StoreError,
     UsageError,
 )
@@ -30,8 +29,9 @@ from imagefinder.marker import FORMAT, is_collection, is_occupied, upgrade, writ
 from imagefinder.places import Places
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry, Ledger, SkippedEntry
+from imagefinder.stores.ledger_spaces import Held, SpaceEntry
 from imagefinder.stores.media import FOLDER, Media
-from imagefinder.types import ImageRecord, Metadata, ModelSpec
+from imagefinder.types import ImageRecord, Metadata
 
 CACHE = "cache"
 
@@ -71,7 +71,7 @@ class Collection:
 
     def spaces(self) -> list[str]:
         """The names of the spaces, in the order they were added."""
-        return list(self.ledger.spaces())
+        return list(self.ledger.spaces.entries())
 
     def store(self, space: str) -> EmbeddedStore:
         """The open store of a space that exists."""
@@ -80,35 +80,38 @@ class Collection:
                 self._stores[space] = EmbeddedStore.open(self._folder(space))
             return self._stores[space]
 
-    def store_for(self, spec: ModelSpec) -> EmbeddedStore:
-        """The store of a model's space, made in a collection that has none yet.
-
-        Raises ModelMismatchError when the space was filled by another version of the model or its
-        preprocessing, or when only other models' spaces exist."""
-        spaces = self.ledger.spaces()
-        if spec.name in spaces:
-            fingerprint, _ = spaces[spec.name]
-            if fingerprint != spec.fingerprint:
-                raise ModelMismatchError(
-                    f"{self.name}: its embeddings come from another version of {spec.name}"
-                    f" ({fingerprint}, installed is {spec.fingerprint}); install the version that"
-                    " made it, or index the images into a new collection"
+    def add_space(self, entry: SpaceEntry) -> EmbeddedStore:
+        """A new, empty space. Raises CollectionError where there is one of this name."""
+        with self.writing:  # several threads may want it
+            if entry.name in self.ledger.spaces.entries():
+                raise CollectionError(
+                    f"{self.name}: has a space {entry.name} already; choose another name"
                 )
-        elif spaces:
-            raise ModelMismatchError(
-                f"{self.name}: holds embeddings of {', '.join(spaces)}, not of {spec.name};"
-                f" use --model {next(iter(spaces))}, or another collection"
-            )
-        else:
-            self._add_first(spec)
-        return self.store(spec.name)
+            folder = self._folder(entry.name)
+            if folder.exists():  # a crash came between the store and the ledger
+                shutil.rmtree(folder)
+            folder.parent.mkdir(exist_ok=True)
+            self._stores[entry.name] = EmbeddedStore.create(folder, entry.dim, entry.distance)
+            self.ledger.spaces.add(entry)
+        return self.store(entry.name)
 
-    def add_space(self, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
-        """A new, empty space, for example for embeddings that another program made."""
-        if name in self.ledger.spaces():
-            raise CollectionError(f"{self.name}: has a space {name} already; choose another name")
-        self._add_space(name, fingerprint, dim)
-        return self.store(name)
+    def drop_space(self, name: str) -> None:
+        """Delete a space and its embeddings for good."""
+        with self.writing, self._opening:
+            store = self._stores.pop(name, None)
+            if store is not None:
+                store.close()
+            self.ledger.spaces.drop(name)  # first: a folder alone is nothing
+            shutil.rmtree(self._folder(name), ignore_errors=True)
+
+    def only_in(self, space: str) -> Iterator[list[str]]:
+        """The images that no other space has, some at once."""
+        others, after = [other for other in self.spaces() if other != space], ""
+        while ids := self.ledger.ids(after=after):
+            found = {id for other in others for id in self.store(other).get(ids)}
+            if alone := [id for id in ids if id not in found]:
+                yield alone
+            after = ids[-1]
 
     def places(self) -> Places:
         """Where the local images of each source are now."""
@@ -176,6 +179,7 @@ class Collection:
         doubtful: Sequence[str],
         skipped: Iterable[SkippedEntry] = (),
         gone: Sequence[str] = (),
+        held: Held | None = None,
     ) -> Iterator[None]:
         """Write to the stores inside, in the one order that makes a crash harmless:
 
@@ -184,12 +188,13 @@ class Collection:
         3. the ledger records what came of it in one step: this is the acknowledgement
         4. what is gone, as under an old id, is deleted from the stores
 
-        After a crash, `settle` deletes from the stores what is in doubt and not in the ledger."""
+        After a crash, `settle` deletes from the stores what is in doubt and not in the ledger.
+        `held` may be filled inside: which spaces have the embeddings of new contents."""
         with self.writing:
             if doubtful:
                 self.ledger.doubt(doubtful)
             yield
-            self.ledger.acknowledge(images, skipped, gone=gone)
+            self.ledger.acknowledge(images, skipped, gone, held)
             if gone:
                 self.discard(gone)
 
@@ -205,7 +210,7 @@ class Collection:
             indexed, gone = self.ledger.unsettled()
             uploads = list(filter(self._is_upload, self.ledger.images(indexed).values()))
             if uploads:
-                self.ledger.acknowledge(self._as_stored(uploads))
+                self._believe_stores(uploads)
             self.ledger.look_again(set(indexed) - {entry.id for entry in uploads})
             if gone:
                 self.discard(gone)
@@ -222,6 +227,10 @@ class Collection:
             self.ledger.forget(lost)
             self.ledger.settled(lost)
             after = ids[-1]
+            for space, entry in self.ledger.spaces.entries().items():
+                if not entry.imported:
+                    have = self.store(space).get(ids)
+                    self.ledger.spaces.lost(space, (id for id in found if id not in have))
 
     def close(self) -> None:
         """Close everything and let other processes in."""
@@ -235,35 +244,29 @@ class Collection:
         _, base = self.ledger.sources()[entry.source]
         return base == FOLDER
 
-    def _as_stored(self, entries: Sequence[ImageEntry]) -> Iterator[ImageEntry]:
-        records = self.records([entry.id for entry in entries])
-        for entry in entries:
-            record = records.get(entry.id)
-            if record is None:  # after a power cut: `reconcile` comes to it
-                continue
-            path = record.uri.partition(":")[2]
-            # no metadata has this digest: who adds the image again is believed
-            yield replace(
-                entry, path=path, size=record.size, sha256=record.sha256, metadata="unknown"
-            )
-
-    def _add_first(self, spec: ModelSpec) -> None:
-        with self.writing:  # several threads may want it
-            if not self.ledger.spaces():
-                self._add_space(spec.name, spec.fingerprint, spec.dim)
-
-    def _add_space(self, name: str, fingerprint: str, dim: int) -> None:
-        folder = self._folder(name)
-        if folder.exists():  # a crash came between the store and the ledger: nothing is in it
-            shutil.rmtree(folder)
-        folder.parent.mkdir(exist_ok=True)
-        self._stores[name] = EmbeddedStore.create(folder, dim)
-        self.ledger.add_space(name, fingerprint, dim)
+    def _believe_stores(self, uploads: Sequence[ImageEntry]) -> None:
+        """What the stores say of them counts, first of all where one is ahead of the ledger."""
+        entries = {entry.id: entry for entry in uploads}
+        stored: dict[str, tuple[str, ImageEntry]] = {}  # an image lost in a power cut is in none
+        for space in self.spaces():
+            for id, record in self.store(space).get(list(entries)).items():
+                if id not in stored or record.sha256 != entries[id].sha256:
+                    stored[id] = space, as_stored(entries[id], record)
+        for space in {space for space, _ in stored.values()}:
+            here = [entry for where, entry in stored.values() if where == space]
+            self.ledger.acknowledge(here, held={space: [entry.id for entry in here]})
 
     def _folder(self, space: str) -> Path:
         if not space.strip("."):  # `..` would be the collection itself
             raise UsageError(f"{space!r}: a space or model cannot have this name; use letters")
         return self.path / "spaces" / quote(space, safe="")
+
+
+def as_stored(entry: ImageEntry, record: ImageRecord) -> ImageEntry:
+    """What the ledger is to say of an upload whose record is this."""
+    path = record.uri.partition(":")[2]
+    # no metadata has this digest: who adds the image again is believed
+    return replace(entry, path=path, size=record.size, sha256=record.sha256, metadata="unknown")
 
 
 def changed(record: ImageRecord, changes: Metadata) -> ImageRecord:

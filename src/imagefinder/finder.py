@@ -13,18 +13,22 @@ from imagefinder.home import DEFAULT_COLLECTION
 from imagefinder.types import (
     UPLOADS,
     AddReport,
+    Distance,
+    FillReport,
     Hit,
     ImageRecord,
     ImportReport,
     IndexReport,
     Metadata,
     Skipped,
+    SpaceStatus,
     Status,
     Upload,
 )
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding
+    from imagefinder.models import OnFetch
     from imagefinder.protocols import Embedder
     from imagefinder.query import Queryable
     from imagefinder.sources import TableColumns
@@ -51,19 +55,29 @@ class ImageFinder(ABC):
         embedder: "Embedder | None" = None,
         limits: DecodeLimits = DEFAULT_LIMITS,
         api_key: str | None = None,
+        device: str = "auto",
+        on_fetch: "OnFetch | None" = None,
     ) -> "ImageFinder":
         """The collection `where`: a bare name, a directory, or the address of a running service
         (`http://host:port`), which `api_key` is for. Indexing makes a directory that does not exist
-        yet; reading never does. `model` is a name of the catalogue, `embedder` a model of your own;
-        without either it is the collection's, or the built-in one. `limits` says how large an image
-        may be that is indexed or searched with.
+        yet; reading never does. `model` is a name of the catalogue, a folder, or an id of the hub;
+        `embedder` is a model that you have programmed; without either it is the collection's, or
+        the built-in one. Models compute on `device` (`auto`, `cpu`, `cuda`, `coreml`, `openvino`),
+        and `on_fetch` is told of downloads: the file, bytes done, their total. `limits` says how
+        large an image may be that is indexed or searched with.
 
         Raises UsageError for an unknown model, CollectionError for a directory of other things.
         """
         scheme, colon, _ = os.fspath(where).partition("://")
         kind = KINDS.get(scheme.lower(), LOCAL) if colon else LOCAL
         opened: ImageFinder = import_module(kind).open_finder(
-            where, model=model, embedder=embedder, limits=limits, api_key=api_key
+            where,
+            model=model,
+            embedder=embedder,
+            limits=limits,
+            api_key=api_key,
+            device=device,
+            on_fetch=on_fetch,
         )
         return opened
 
@@ -79,6 +93,7 @@ class ImageFinder(ABC):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
@@ -87,8 +102,10 @@ class ImageFinder(ABC):
 
         `prune` also removes what a source no longer holds ("force": even more than half of it);
         `include` and `exclude` are globs on the path below the source; `sample` takes so many
-        images at random, always the same. Setting `stop` ends the run cleanly. `on_progress` gets
-        the counts so far, `on_skipped` each skipped image, both on the calling thread.
+        images at random, always the same. `distance` is what a space compares by that is made now.
+        Where the collection has several spaces, the others get what is new as well. Setting `stop`
+        ends the run cleanly. `on_progress` gets the counts so far, `on_skipped` each skipped image,
+        both on the calling thread.
 
         Raises SourceError when a source is missing or holds no image, UsageError, StoreError.
         """
@@ -114,6 +131,7 @@ class ImageFinder(ABC):
         filter: str | None = None,
         exact: bool = False,
         exclude_same: bool = False,
+        space: str | Sequence[str] | None = None,
     ) -> list[Hit]:
         """The k images that look most like the query, best first, ties by id.
 
@@ -121,7 +139,9 @@ class ImageFinder(ABC):
         a `Query`, or a list of these: then the mean of their embeddings is searched for. Fewer than
         k hits come only where fewer images match the filter. `exclude_same` leaves out the images
         that the query names by id, and those that look the same as one of its pictures: a cosine
-        similarity of 0.99 or more, as copies have. Others take their places.
+        similarity of 0.99 or more, as copies have. Others take their places. `space` is another
+        space than the one in use; of several their rankings are fused, and a score then is 1 for
+        the first of each, and 0 for what none has found.
 
         Raises ImageError when the query cannot be read, FilterError, ImageNotFoundError.
         """
@@ -134,6 +154,7 @@ class ImageFinder(ABC):
         *,
         filter: str | None = None,
         exact: bool = False,
+        space: str | Sequence[str] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
     ) -> list[list[Hit]]:
         """The hits of each query, in order; queries are embedded on all cores.
@@ -142,14 +163,19 @@ class ImageFinder(ABC):
         """
 
     @abstractmethod
-    def embed(self, query: "Queryable") -> "Embedding":
-        """(dim,): the embedding that `search` searches with, of unit length."""
+    def embed(self, query: "Queryable", *, space: str | None = None) -> "Embedding":
+        """(dim,): the embedding that `search` searches with, of unit length where the space
+        compares by cosine."""
 
     # what is in the collection
 
     @abstractmethod
     def status(self) -> Status:
         """Counts, model and size. Raises CollectionNotFoundError."""
+
+    @abstractmethod
+    def spaces(self) -> list[SpaceStatus]:
+        """What each space is, and how many images it is behind, in the order they were added."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -218,9 +244,37 @@ class ImageFinder(ABC):
         `ids` is a file with the ids, for formats that hold none. `on_progress` gets the rows done
         and their total where the file tells. Raises TransferError, MissingExtraError."""
 
+    # spaces
+
+    @abstractmethod
+    def add_space(
+        self,
+        model: str,
+        *,
+        distance: Distance | None = None,
+        stop: Event | None = None,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        on_skipped: Callable[[Skipped], None] | None = None,
+    ) -> FillReport:
+        """Embed every image by another model, into a space of its own; searches in the others go on
+        meanwhile. Called again, it goes on where it was cut off, and tries what was skipped.
+
+        `distance` is `cosine` unless it says `euclidean` or `dot`: then the space keeps embeddings
+        as long as the model makes them. `on_progress` gets the images done and their total. Raises
+        ModelError where the model cannot be had, UsageError."""
+
+    @abstractmethod
+    def use_space(self, name: str) -> None:
+        """Search in this space from now on. Nothing else changes, so it can be taken back."""
+
+    @abstractmethod
+    def drop_space(self, name: str) -> None:
+        """Delete a space and its embeddings; the images stay. Raises UsageError for the only space,
+        CollectionError where it alone has some of the images."""
+
     @abstractmethod
     def optimize(self) -> None:
-        """Build the search index now, and wait for it. Searches go on meanwhile."""
+        """Build the search index of each space now, and wait for it. Searches go on meanwhile."""
 
     @property
     @abstractmethod

@@ -17,28 +17,31 @@ from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import folder_bytes, place_of
-from imagefinder.ingest import Adder, IndexOptions, check_whole, holder, index_source, no_one
-from imagefinder.many import search_many
-from imagefinder.models import model_spec
+from imagefinder.ingest import Adder, IndexOptions, as_parts, check_whole, index_source, no_one
+from imagefinder.models import OnFetch, nobody
 from imagefinder.places import stored
 from imagefinder.protocols import Embedder
 from imagefinder.query import as_query
 from imagefinder.relocate import relocate
-from imagefinder.same import search_others
 from imagefinder.search import Computing, Searcher
 from imagefinder.session import Session
+from imagefinder.several import Several
 from imagefinder.sources import Fetcher, TableColumns, open_source
 from imagefinder.sources.address import redact
+from imagefinder.spaces import Spaces
 from imagefinder.takeover import take_over
 from imagefinder.types import (
     UPLOADS,
     AddReport,
+    Distance,
+    FillReport,
     Hit,
     ImageRecord,
     ImportReport,
     IndexReport,
     Metadata,
     Skipped,
+    SpaceStatus,
     Status,
     Upload,
 )
@@ -56,14 +59,15 @@ def open_finder(
     embedder: Embedder | None,
     limits: DecodeLimits,
     api_key: str | None,
+    device: str = "auto",
+    on_fetch: OnFetch | None = None,
 ) -> "LocalFinder":
     """`ImageFinder.open` for a name or a directory."""
     if api_key is not None:
         raise UsageError(f"{where}: an API key is for a running service, http://host:port")
-    if model is not None:
-        model_spec(model)
     place = place_of(where if isinstance(where, str) else Path(where))
-    return LocalFinder(Session(place, model, embedder), limits)
+    session = Session(place, model, embedder, device=device, on_fetch=on_fetch or nobody)
+    return LocalFinder(session, limits)
 
 
 class LocalFinder(ImageFinder):
@@ -73,6 +77,7 @@ class LocalFinder(ImageFinder):
         self._session, self._limits = session, limits
         self._fetcher = Fetcher()
         self._indexing = Lock()
+        self._may_fetch = True
         # more at once would take memory and no less time
         self._computing: Computing = BoundedSemaphore(os.cpu_count() or 1)
 
@@ -87,6 +92,7 @@ class LocalFinder(ImageFinder):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
@@ -103,20 +109,16 @@ class LocalFinder(ImageFinder):
             columns=columns,
             fetcher=self._fetcher,
         )
-        opened = [opening(os.fspath(source)) for source in sources]
+        wheres = [os.fspath(source) for source in sources]
+        opened = [opening(where) for where in wheres]
         check_whole(opened, prune)
         report = IndexReport()
         with self._indexing:
             collection = self._session.collection(create=True)
-            opened = [
-                opening(os.fspath(where), part_of=outer)
-                if (outer := holder(collection.ledger, source))
-                else source
-                for where, source in zip(sources, opened, strict=True)
-            ]
+            opened = as_parts(dict(zip(wheres, opened, strict=True)), opening, collection.ledger)
             check_whole(opened, prune)
-            embedder = self._session.embedder()
-            store = collection.store_for(embedder.spec)
+            space = self._session.space_to_fill(distance)
+            embedder, store = self._session.embedder(space), self._session.store(space)
             options = IndexOptions(
                 prune="force" if prune == "force" else "yes" if prune else "no",
                 id_prefix=id_prefix,
@@ -129,19 +131,23 @@ class LocalFinder(ImageFinder):
                 on_commit=lambda: self._session.optimizer.poke(store),
             )
             for source in opened:
-                index_source(source, collection, store, embedder, options, report)
+                index_source(source, collection, space, embedder, options, report)
                 if report.interrupted:
                     break
+            else:
+                report.spaces = self._spaces().keep_up(fetch=True, stop=stop)
+                report.interrupted = any(filled.interrupted for filled in report.spaces)
         return report
 
     def add(self, uploads: Sequence[Upload], *, source: str = UPLOADS) -> AddReport:
         collection = self._session.collection(create=True)
-        embedder = self._session.embedder()
         with collection.writing:  # several threads may want the first space
-            store = collection.store_for(embedder.spec)
-        add = Adder(collection, store, embedder, source, self._limits, self._computing)
+            space = self._session.space_to_fill(None)
+        embedder = self._session.embedder(space)
+        add = Adder(collection, space, embedder, source, self._limits, self._computing)
         report = add(uploads)
-        self._session.optimizer.poke(store)
+        self._session.optimizer.poke(self._session.store(space))
+        self._spaces().keep_up(report.added + report.updated, fetch=False)
         return report
 
     # searching
@@ -154,11 +160,10 @@ class LocalFinder(ImageFinder):
         filter: str | None = None,
         exact: bool = False,
         exclude_same: bool = False,
+        space: str | Sequence[str] | None = None,
     ) -> list[Hit]:
-        if exclude_same:
-            wanted = self._filter(filter)
-            return search_others(self._searcher(), as_query(query), k, filter=wanted, exact=exact)
-        return self._search([self.embed(query)], k, filter, exact)[0]
+        several = self._several(space, filter, exact)
+        return several.hits(as_query(query), k, exclude_same=exclude_same)
 
     def search_many(
         self,
@@ -167,33 +172,35 @@ class LocalFinder(ImageFinder):
         *,
         filter: str | None = None,
         exact: bool = False,
+        space: str | Sequence[str] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
     ) -> list[list[Hit]]:
-        def search(rows: Sequence[Embedding]) -> list[list[Hit]]:
-            return self._search(rows, k, filter, exact)
+        return self._several(space, filter, exact).hits_of_each(queries, k, on_skipped)
 
-        return search_many(queries, self.embed, search, on_skipped)
-
-    def embed(self, query: "Queryable") -> Embedding:
-        return self._searcher().embed(as_query(query))
+    def embed(self, query: "Queryable", *, space: str | None = None) -> Embedding:
+        (name,) = self._session.named(None if space is None else [space])
+        return self._searcher(name).embed(as_query(query))
 
     # what is in the collection
 
     def status(self) -> Status:
         session = self._session
         ledger = session.collection().ledger
-        spaces, space, spec = ledger.spaces(), session.space(), session.spec()
+        spaces, space = ledger.spaces.entries(), session.space()
         return Status(
             collection=session.place.name,
             path=str(session.place.path),
             model=space,
-            dim=spaces[space][1] if space in spaces else spec.dim if spec else 0,
+            dim=session.dim(space),
             images=ledger.count(),
             skipped=ledger.skipped_count(),
             spaces=tuple(spaces),
             sources=tuple(root for root, _ in ledger.sources().values()),
             disk_bytes=folder_bytes(session.place.path),
         )
+
+    def spaces(self) -> list[SpaceStatus]:
+        return self._spaces().states()
 
     def __len__(self) -> int:
         return self._session.collection().ledger.count()
@@ -224,14 +231,17 @@ class LocalFinder(ImageFinder):
             after = ids[-1]
 
     def embedded(self) -> Iterator[tuple[ImageRecord, Embedding]]:
-        store = self._session.store()
+        store = self._session.store(self._session.space())
         for records in chunks(self.images(), PAGE):
             rows = store.embeddings([record.id for record in records])
             yield from ((record, rows[record.id]) for record in records if record.id in rows)
 
-    def embeddings(self, ids: Sequence[str]) -> Mapping[str, Embedding]:
+    def embeddings(
+        self, ids: Sequence[str], *, space: str | None = None
+    ) -> Mapping[str, Embedding]:
         """Those that the space has."""
-        return self._session.store().embeddings(ids)
+        (name,) = self._session.named(None if space is None else [space])
+        return self._session.store(name).embeddings(ids)
 
     def skipped(self) -> list[Skipped]:
         return [
@@ -262,10 +272,13 @@ class LocalFinder(ImageFinder):
             return relocate(self._session.collection(), os.fspath(old), os.fspath(new))
 
     def export(self, file: Where) -> int:
-        self._session.store()  # says so where the model has none
-        space = self._session.space()
-        fingerprint, dim = self._session.collection().ledger.spaces()[space]
-        return exchange.write(Path(file), self.embedded(), model=fingerprint, dim=dim)
+        entry = self._session.entry(self._session.space())
+        if entry.distance == "euclidean" and Path(file).suffix == ".faiss":
+            raise UsageError(
+                f"{file}: our FAISS files compare by dot product, and {entry.name} by Euclidean"
+                " distance; export it to a .npz file"
+            )
+        return exchange.write(Path(file), self.embedded(), model=entry.fingerprint, dim=entry.dim)
 
     def import_embeddings(
         self,
@@ -286,9 +299,35 @@ class LocalFinder(ImageFinder):
             self._session.optimizer.poke(self._session.collection().store(report.space))
         return report
 
+    def add_space(
+        self,
+        model: str,
+        *,
+        distance: Distance | None = None,
+        stop: Event | None = None,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        on_skipped: Callable[[Skipped], None] | None = None,
+    ) -> FillReport:
+        with self._indexing:
+            return self._spaces().add(
+                model,
+                distance,
+                stop=stop,
+                on_progress=on_progress or no_one,
+                on_skipped=on_skipped or no_one,
+            )
+
+    def use_space(self, name: str) -> None:
+        self._spaces().use(name)
+
+    def drop_space(self, name: str) -> None:
+        with self._indexing:
+            self._spaces().drop(name)
+
     def optimize(self) -> None:
         self._session.optimizer.wait()
-        self._session.store().optimize()
+        for space in self._session.collection().spaces():
+            self._session.store(space).optimize()
 
     @property
     def optimizing(self) -> bool:
@@ -302,16 +341,20 @@ class LocalFinder(ImageFinder):
 
     def serve(
         self,
-        through: Callable[[Embedder], Embedder],
+        through: Callable[[str, Embedder], Embedder],
         *,
         computing: Computing,
         full_paths: bool,
     ) -> None:
-        """From now on every image is embedded by `through(model)`; `computing` is held meanwhile,
-        but for that, by whoever decodes or searches; and unless `full_paths`, uris of local images
-        are the paths below their sources' folders."""
-        self._computing = computing
+        """From now on every image is embedded by `through(space, model)`; `computing` is held
+        meanwhile, but for that, by whoever decodes or searches; and unless `full_paths`, uris of
+        local images are the paths below their sources' folders."""
+        self._computing, self._may_fetch = computing, False  # a request does not wait for that
         self._session.serve(through, full_paths=full_paths)
+
+    def fetch_models(self) -> None:
+        """Before it is served: later, no request waits for a download."""
+        self._spaces().fetch()
 
     def announce(self, address: str) -> None:
         """Tell other processes that want the collection at which URL it can be reached."""
@@ -321,9 +364,9 @@ class LocalFinder(ImageFinder):
         """The space that searches use."""
         return self._session.space()
 
-    def understands_text(self) -> bool:
-        """Whether words can be searched with; loads the model."""
-        return self._session.understands_text()
+    def named(self, spaces: str | None) -> list[str]:
+        """The spaces that `a,b` means, None: the one that searches use. Raises UsageError."""
+        return self._session.named(spaces)
 
     def contents(self, ids: Sequence[str]) -> Mapping[str, str]:
         """The SHA-256 of the bytes of those images that exist."""
@@ -344,18 +387,28 @@ class LocalFinder(ImageFinder):
         """Make the collection, empty, where there is none."""
         self._session.collection(create=True)
 
-    def _searcher(self) -> Searcher:
+    def _several(
+        self, spaces: str | Sequence[str] | None, filter: str | None, exact: bool
+    ) -> Several:
+        searchers = [self._searcher(name) for name in self._session.named(spaces)]
+        return Several(searchers, self._filter(filter), exact)
+
+    def _searcher(self, space: str) -> Searcher:
         session = self._session
         return Searcher(
-            store=session.store(),
-            embedder=session.embedder,
+            store=session.store(space),
+            embedder=partial(session.embedder, space, fetch=self._may_fetch),
             read=self._fetcher.read,
             content=self.read,
             computing=self._computing,
             locate=session.locate,
-            spec=session.spec(),
+            calibration=session.calibration(space),
+            text_hint=session.text_hint,
             limits=self._limits,
         )
+
+    def _spaces(self) -> Spaces:
+        return Spaces(self._session, self._fetcher.read, self._limits, self._computing)
 
     def _record(self, id: str) -> ImageRecord:
         record = self._session.collection().records([id]).get(id)
@@ -365,11 +418,6 @@ class LocalFinder(ImageFinder):
 
     def _shown(self, record: ImageRecord) -> ImageRecord:
         return replace(record, uri=self._session.locate(record.uri))
-
-    def _search(
-        self, rows: Sequence[Embedding], k: int, filter: str | None, exact: bool
-    ) -> list[list[Hit]]:
-        return self._searcher().search(rows, k, filter=self._filter(filter), exact=exact)
 
     def _filter(self, expression: str | None) -> Filter | None:
         if expression is None:

@@ -3,28 +3,29 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from imagefinder.ahead import ahead, chunks
-from imagefinder.arrays import Embedding
 from imagefinder.errors import ImageError
 from imagefinder.types import Hit, Skipped
 
 if TYPE_CHECKING:
     from imagefinder.query import Queryable
 
+Row = TypeVar("Row")  # what is searched with: an embedding, or one for each space
+
 QUERIES = 64  # that go to the store at once
 
 
 def search_many(
     queries: "Iterable[Queryable]",
-    embed: "Callable[[Queryable], Embedding]",
-    search: Callable[[Sequence[Embedding]], list[list[Hit]]],
+    embed: "Callable[[Queryable], Row]",
+    search: Callable[[Sequence[Row]], list[list[Hit]]],
     on_skipped: Callable[[Skipped], None] | None,
 ) -> list[list[Hit]]:
     """In order. A query that `embed` cannot read has no hits and is told; unheard, it raises."""
 
-    def embedded(item: "tuple[int, Queryable]") -> Embedding | Skipped:
+    def embedded(item: "tuple[int, Queryable]") -> Row | Skipped:
         number, query = item
         try:
             return embed(query)

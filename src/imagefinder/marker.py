@@ -1,17 +1,32 @@
 """What makes a directory a collection: a small file that says which format it has."""
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from imagefinder.errors import CollectionDamagedError, CollectionFormatError
 
-FORMAT = 1
+FORMAT = 2
 MARKER = "collection.json"
 NEW_MARKER = f"{MARKER}.new"
 
-# from format N to N + 1: what turns the directory into the next format; 1 is the first
-UPGRADES: dict[int, Callable[[Path], None]] = {}
+SEVERAL_SPACES = """
+BEGIN;
+CREATE TABLE several (
+    name TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    dim INTEGER NOT NULL,
+    model TEXT NOT NULL,
+    distance TEXT NOT NULL
+);
+INSERT INTO several SELECT name, fingerprint, dim, name, 'cosine' FROM spaces ORDER BY rowid;
+UPDATE several SET model = '' WHERE fingerprint LIKE 'imported:%';
+DROP TABLE spaces;
+ALTER TABLE several RENAME TO spaces;
+COMMIT;
+"""
 
 
 def is_collection(path: Path) -> bool:
@@ -56,3 +71,18 @@ def read_format(path: Path, name: str) -> int:
             f"{name}: {MARKER} cannot be read ({error}); restore a backup of the collection"
         ) from error
     return version
+
+
+def several_spaces(path: Path) -> None:
+    """A space remembers its model and its distance."""
+    file = path / "ledger.sqlite"
+    if not file.exists():  # nothing was indexed yet
+        return
+    with closing(sqlite3.connect(file)) as db:
+        columns = {row[1] for row in db.execute("PRAGMA table_info(spaces)")}
+        if columns and "model" not in columns:  # else a crash came after it
+            db.executescript(SEVERAL_SPACES)
+
+
+# from format N to N + 1: what turns the directory into the next format; 1 is the first
+UPGRADES: dict[int, Callable[[Path], None]] = {1: several_spaces}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from imagefinder.types import ImageRecord, ImageRef, ModelSpec, Scored, Skipped
+from imagefinder.types import Distance, ImageRecord, ImageRef, ModelSpec, Scored, Skipped
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
@@ -39,16 +39,18 @@ class Source(Protocol):
 
 
 class Embedder(Protocol):
-    """A vision model: pixels in, unit vectors out. Called from several threads at once."""
+    """A vision model: pixels in, vectors out. Called from several threads at once.
+
+    Vectors may have any length: what compares them by cosine brings them to unit length itself."""
 
     @property
     def spec(self) -> ModelSpec: ...
 
     def preprocess(self, image: "Pixels") -> "Tensor":
-        """(3, size, size) for an upright RGB image of any size."""
+        """(3, height, width) for an upright RGB image of any size."""
 
     def embed(self, tensors: "Tensors") -> "Embeddings":
-        """(n, dim) unit rows for n preprocessed images, row i for image i."""
+        """(n, dim) for n preprocessed images, row i for image i."""
 
 
 @runtime_checkable
@@ -56,11 +58,15 @@ class TextEmbedder(Embedder, Protocol):
     """A model with a text side: words can be searched with."""
 
     def embed_texts(self, texts: Sequence[str]) -> "Embeddings":
-        """(n, dim) unit rows among those of the images, row i for text i."""
+        """(n, dim) among those of the images, row i for text i."""
 
 
 class VectorStore(Protocol):
     """The embeddings of one space with their records.
+
+    Scores are greater for what is more alike, whatever the distance: the cosine similarity, -1 to
+    1, of rows that are kept at unit length; or, of rows that are kept as they are given, the dot
+    product, or minus the Euclidean distance, which is 0 for the same and never greater.
 
     Everything is safe to call from several threads. What a writing call has acknowledged by
     returning survives `kill -9`. Foreign errors come out as StoreError.
@@ -69,8 +75,12 @@ class VectorStore(Protocol):
     @property
     def dim(self) -> int: ...
 
+    @property
+    def distance(self) -> Distance: ...
+
     def upsert(self, records: Sequence[ImageRecord], embeddings: "Embeddings") -> None:
-        """Add or replace; row i of (n, dim) belongs to record i."""
+        """Add or replace; row i of (n, dim) belongs to record i. Raises UsageError for rows that
+        this distance cannot compare."""
 
     def update(self, records: Sequence[ImageRecord]) -> None:
         """Replace records that exist, keep their embeddings; unknown ids are left out."""

@@ -73,8 +73,9 @@ PAGE = Template("""<!doctype html>
 $queries
 <div>
 <h1>$title</h1>
-<p>Best first. The score is the cosine similarity of two images: 1 for the same image, around 0
-for two that have nothing in common.</p>
+<p>Best first. The score is the cosine similarity of two images, 1 for the same image, around 0
+for two that have nothing in common, unless the search was by another distance or several
+models.</p>
 </div>
 </header>
 <main>
@@ -143,7 +144,7 @@ def card(hit: Hit, picture: str, href: str | None, plate: str = "") -> str:
     """A hit, its picture being HTML, and where a click on the id leads."""
     return (
         f'<figure><div class="picture"{plate}>{picture}</div>'
-        f'<div class="score"><i style="width: {max(hit.score, 0):.1%}"></i></div>'
+        f'<div class="score"><i style="width: {min(max(hit.score, 0), 1):.1%}"></i></div>'
         f"<figcaption><b>{hit.score:.3f}</b> {link(hit, href)}{chips(hit.metadata)}</figcaption>"
         "</figure>"
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imagefinder.arrays import Embeddings
 from imagefinder.filters import Filter
 from imagefinder.query import Part, Query, TextPart
 from imagefinder.search import MAX_K, Searcher, check_k, weighted_mean
@@ -31,22 +32,25 @@ def search_others(
     words.
     """
     rows = [searcher.embed_part(part) for part in query.parts]
-    mean = weighted_mean(zip((part.weight for part in query.parts), rows, strict=True))
+    weights = [part.weight for part in query.parts]
+    mean = weighted_mean(zip(weights, rows, strict=True), unit=searcher.unit)
     own = [row for part, row in zip(query.parts, rows, strict=True) if is_picture(part)]
     own += [searcher.embed_part(whole) for whole in wholes(query)]
     if not own:
         return searcher.search([mean], k, filter=filter, exact=exact)[0]
-    pictures = np.stack(own)
+    pictures = unit(np.stack(own))
     # what looks like a picture is at most sqrt(2 - 2 * SAME) away from it, so its score is at most
     # that much below the picture's: the others need no look
-    least = float((pictures @ mean).min()) - math.sqrt(2 - 2 * SAME) - ROUNDING
+    least = -math.inf
+    if searcher.unit:
+        least = float((pictures @ mean).min()) - math.sqrt(2 - 2 * SAME) - ROUNDING
 
     def search(count: int) -> list[Hit]:
         return searcher.search([mean], count, filter=filter, exact=exact)[0]
 
     def same(hits: Sequence[Hit]) -> set[str]:
         found = searcher.store.embeddings([hit.id for hit in hits if hit.score >= least])
-        return {id for id, row in found.items() if (pictures @ row).max() >= SAME}
+        return {id for id, row in found.items() if (pictures @ unit(row)).max() >= SAME}
 
     return first_without(same, search, k)
 
@@ -67,6 +71,13 @@ def first_without(
         if len(found) >= k or len(hits) < wanted or wanted == MAX_K:
             return found[:k]
         wanted = min(4 * wanted, MAX_K)
+
+
+def unit(rows: Embeddings) -> Embeddings:
+    """(..., dim): each row of unit length; one without a direction stays."""
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    found: Embeddings = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return found
 
 
 def is_picture(part: Part) -> bool:

@@ -22,7 +22,7 @@ from imagefinder.filters import Filter
 from imagefinder.protocols import Embedder, TextEmbedder, VectorStore
 from imagefinder.query import IdPart, ImagePart, Part, Query, TextPart
 from imagefinder.sources.address import redact
-from imagefinder.types import Box, Decoded, Hit, ModelSpec, Scored
+from imagefinder.types import Box, Decoded, Hit, Scored
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,7 +45,8 @@ class Searcher:
     read: Callable[[str], bytes]
     content: Callable[[str], bytes]
     locate: Callable[[str], str]  # a stored uri -> where the image is now
-    spec: ModelSpec | None  # None for a space whose embeddings were imported
+    calibration: tuple[float, float] | None  # of the scores; see ModelSpec
+    text_hint: Callable[[], str]  # which models words can be searched with
     limits: DecodeLimits
     computing: Computing  # held while a picture is decoded, words are embedded, the store searches
 
@@ -66,25 +67,32 @@ class Searcher:
         return [[self._hit(scored) for scored in row] for row in found]
 
     def embed(self, query: Query) -> Embedding:
-        """(dim,): the weighted mean of the parts' embeddings, normalised."""
-        return weighted_mean((part.weight, self.embed_part(part)) for part in query.parts)
+        """(dim,): the weighted mean of the parts' embeddings, in a space that compares by cosine of
+        unit length."""
+        parts = [(part.weight, self.embed_part(part)) for part in query.parts]
+        return weighted_mean(parts, unit=self.unit)
+
+    @property
+    def unit(self) -> bool:
+        """Whether embeddings have unit length here."""
+        return self.store.distance == "cosine"
 
     def embed_part(self, part: Part) -> Embedding:
-        """(dim,): of unit length."""
+        """(dim,): of unit length where embeddings have that here."""
         match part:
             case TextPart():
-                return self._embed_text(part.text)
+                row = self._embed_text(part.text)
             case IdPart(box=None):
-                return self._embedding_of(part.id)
+                row = self._embedding_of(part.id)
             case _:
-                return self._embed_image(part)
+                row = self._embed_image(part)
+        return weighted_mean([(1.0, row)]) if self.unit else row
 
     def _embed_text(self, text: str) -> Embedding:
         embedder = self.embedder()
         if not isinstance(embedder, TextEmbedder):
             raise ModelError(
-                f"{embedder.spec.name}: the model has no text side;"
-                " search with an image, a URL or id:ID"
+                f"{embedder.spec.name}: the model has no text side; {self.text_hint()}"
             )
         with self.computing:
             row: Embedding = embedder.embed_texts([text])[0]
@@ -146,7 +154,7 @@ class Searcher:
             score=scored.score,
             uri=self.locate(record.uri),
             metadata=record.metadata,
-            confidence=confidence(scored.score, self.spec),
+            confidence=confidence(scored.score, self.calibration) if self.unit else None,
         )
 
 
@@ -171,24 +179,31 @@ def checked(row: Embedding, what: str) -> Embedding:
     return row
 
 
-def weighted_mean(parts: Iterable[tuple[float, Embedding]]) -> Embedding:
-    """(dim,): of unit length. Raises UsageError where the parts cancel out."""
+def weighted_mean(parts: Iterable[tuple[float, Embedding]], *, unit: bool = True) -> Embedding:
+    """(dim,): of unit length, or else of the length that the parts have in the mean.
+
+    Raises UsageError where the parts cancel out."""
+    parts = list(parts)
     weighted = [np.float64(weight) * row for weight, row in parts]
-    total = np.sum(weighted, axis=0)
+    total = np.asarray(np.sum(weighted, axis=0))
     length = float(np.linalg.norm(total))
+    size = sum(abs(weight) for weight, _ in parts)
+    if not unit and size > 0:
+        mean: Embedding = (total / size).astype(np.float32)
+        return mean
     if not math.isfinite(length) or length < 1e-6:
         raise UsageError("the parts of the query cancel out; change their weights")
     # one image as it is has unit length already, to the last bit
-    unit = total if len(weighted) == 1 and abs(length - 1) < 1e-6 else total / length
-    row: Embedding = unit.astype(np.float32)
+    is_unit = len(weighted) == 1 and abs(length - 1) < 1e-6
+    row: Embedding = (total if is_unit else total / length).astype(np.float32)
     return row
 
 
-def confidence(score: float, spec: ModelSpec | None) -> float | None:
+def confidence(score: float, calibration: tuple[float, float] | None) -> float | None:
     """How likely the two show the same kind of thing, by the curve fitted for the model."""
-    if spec is None or spec.calibration is None:
+    if calibration is None:
         return None
-    slope, offset = spec.calibration
+    slope, offset = calibration
     return 1 / (1 + math.exp(-(slope * score + offset)))
 
 

@@ -1,32 +1,50 @@
-"""What an ImageFinder holds: its collection and its model, each opened on first use."""
+"""What an ImageFinder holds: its collection and its spaces' models, each opened on first use."""
 
-from collections.abc import Callable
-from threading import RLock
+from collections.abc import Callable, Sequence
+from threading import Lock, RLock
 
 from imagefinder.collection import Collection
-from imagefinder.errors import CollectionError, ModelError
+from imagefinder.errors import (
+    CollectionError,
+    ModelError,
+    ModelMismatchError,
+    UsageError,
+)
 from imagefinder.home import Place
-from imagefinder.models import CATALOG, DEFAULT_MODEL, load_embedder
+from imagefinder.models import DEFAULT_MODEL, Model, OnFetch, catalog, find_model, nobody
 from imagefinder.optimizer import Optimizer
 from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.types import ModelSpec
+from imagefinder.stores.ledger_spaces import SpaceEntry
+from imagefinder.types import Distance, space_name
 
 
 class Session:
-    """One place, opened. `model` is a name of the catalogue, `embedder` a model of the user's."""
+    """One place, opened. `model` is what the user calls a model, `embedder` a model of the user's;
+    without either the collection says which."""
 
-    def __init__(self, place: Place, model: str | None, embedder: Embedder | None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        model: str | None,
+        embedder: Embedder | None,
+        *,
+        device: str = "auto",
+        on_fetch: OnFetch = nobody,
+    ) -> None:
         self.place = place
         self.optimizer = Optimizer()
-        self._model = embedder.spec.name if embedder is not None else model
-        self._embedder = embedder
-        self._used: Embedder | None = None  # the model, as `_through` makes it
+        self._model = None if model is None else find_model(model)
+        self._own = embedder
+        self._device, self._on_fetch = device, on_fetch
+        self._loaded: dict[str, Embedder] = {}  # by space
+        self._used: dict[str, Embedder] = {}  # the same, as `_through` makes them
         self._collection: Collection | None = None
         self._closed = False
-        self._through: Callable[[Embedder], Embedder] = lambda embedder: embedder
+        self._through: Callable[[str, Embedder], Embedder] = lambda space, embedder: embedder
         self._full_paths = True
         self._lock = RLock()
+        self._loading = Lock()  # not the other one: searches go on while a model loads
 
     def collection(self, *, create: bool = False) -> Collection:
         """Reading never creates: without `create`, a missing one is CollectionNotFoundError."""
@@ -39,56 +57,237 @@ class Session:
                 self._collection = Collection(self.place.path, self.place.name, create=create)
             return self._collection
 
+    # spaces
+
     def space(self) -> str:
-        """The name of the space that searches use: the model's, else the collection's first."""
-        spaces = self.collection().spaces()
-        if self._model is not None or not spaces:
-            return self._model or DEFAULT_MODEL
-        return spaces[0]
+        """The name of the space that searches use: the one of the model that was asked for, else
+        the collection's."""
+        spaces = self.collection().ledger.spaces
+        if self._own is not None:
+            name = reference = self._own.spec.name
+        elif self._model is not None:
+            name, reference = self._model.name, self._model.reference
+        else:
+            return spaces.in_use or DEFAULT_MODEL
+        entries = spaces.entries()
+        of_model = [entry.name for entry in entries.values() if entry.model == reference]
+        return name if name in entries or not of_model else of_model[0]
 
-    def spec(self) -> ModelSpec | None:
-        """The facts of the space's model; None for a space whose embeddings were imported."""
-        if self._embedder is not None:
-            return self._embedder.spec
-        return CATALOG.get(self.space())
+    def entry(self, space: str) -> SpaceEntry:
+        """What the ledger says of a space. Raises ModelMismatchError where there is none."""
+        entries = self.collection().ledger.spaces.entries()
+        if space not in entries:
+            raise self._no_space(space)
+        return entries[space]
 
-    def store(self) -> EmbeddedStore:
-        """The space's store. Raises ModelMismatchError."""
-        collection, spec = self.collection(), self.spec()
-        return collection.store(self.space()) if spec is None else collection.store_for(spec)
+    def named(self, spaces: str | Sequence[str] | None) -> list[str]:
+        """The spaces that a user means, `a,b` or a list. Raises UsageError for an unknown one."""
+        if spaces is None:
+            return [self.space()]
+        names = spaces.split(",") if isinstance(spaces, str) else list(spaces)
+        known = self.collection().spaces()
+        for name in names:
+            if name not in known and name != self.space():
+                raise UsageError(
+                    f"{name}: there is no such space here; there is: {', '.join(known) or 'none'}"
+                )
+        return list(dict.fromkeys(names))
 
-    def embedder(self) -> Embedder:
-        """The space's model. Raises ModelError where it is not here."""
-        with self._lock:
-            if self._embedder is None:
-                space = self.space()
-                if space not in CATALOG:
-                    raise ModelError(
-                        f"{space}: these embeddings were imported, and no model of this name is"
-                        " here to embed an image; search with id:ID"
-                    )
-                self._embedder = load_embedder(space)
-            if self._used is None:
-                self._used = self._through(self._embedder)
-            return self._used
+    def store(self, space: str) -> EmbeddedStore:
+        """A space's store; a collection that has none yet gets its first.
 
-    def understands_text(self) -> bool:
-        """Whether words can be searched with; loads the model."""
+        Raises ModelMismatchError where it was made by another version."""
+        collection = self.collection()
+        if not collection.spaces():
+            space = self.space_to_fill(None)
+        entry = self.entry(space)
+        self._check(entry)
+        return collection.store(space)
+
+    def space_to_fill(self, distance: Distance | None) -> str:
+        """The space that indexing fills; made where the collection has none of a model yet."""
+        collection, space = self.collection(create=True), self.space()
+        entries = collection.ledger.spaces.entries()
+        if space not in entries:
+            if any(not entry.imported for entry in entries.values()):
+                raise self._no_space(space)
+            if self._own is not None:
+                return self._made(self._own, self._own.spec.name, distance)
+            return self.make_space(self._model or find_model(space), distance)
+        if distance not in (None, entries[space].distance):
+            raise UsageError(
+                f"{space}: this space compares by {entries[space].distance}; a distance is chosen"
+                f" when a space is made: imagefinder models add MODEL --distance {distance}"
+            )
+        return space
+
+    def make_space(self, model: Model, distance: Distance | None) -> str:
+        """The space of a model and a distance, new where there is none. Loads the model."""
+        return self._made(self._load(model), model.reference, distance)
+
+    def _made(self, loaded: Embedder, reference: str, distance: Distance | None) -> str:
+        spec, distance = loaded.spec, distance or "cosine"
+        name = space_name(spec.name, distance)
+        collection = self.collection()
+        with collection.writing:
+            known = collection.ledger.spaces.entries().get(name)
+            if known is None:
+                entry = SpaceEntry(name, spec.fingerprint, spec.dim, reference, distance)
+                collection.add_space(entry)
+        with self._loading:
+            self._loaded.setdefault(name, loaded)
+        self._check(self.entry(name))
+        return name
+
+    # models
+
+    def model(self, space: str) -> Model | None:
+        """The model of a space, not loaded; None for one that only its user has, or nobody."""
+        if self._model is not None and space == self.space():
+            return self._model
+        entries = self.collection().ledger.spaces.entries()
+        reference = entries[space].model if space in entries else space
         try:
-            return isinstance(self.embedder(), TextEmbedder)
-        except ModelError:  # embeddings that were imported
-            return False
+            return find_model(reference) if reference else None
+        except UsageError:
+            return None
 
-    def serve(self, through: Callable[[Embedder], Embedder], *, full_paths: bool) -> None:
-        """From now on embed by `through(model)`, also where the model has worked already, and show
-        uris with or without the folders of this machine."""
-        with self._lock:
-            self._through, self._used, self._full_paths = through, None, full_paths
+    def dim(self, space: str) -> int:
+        """Of what a space has, or would have."""
+        entries = self.collection().ledger.spaces.entries()
+        if space in entries:
+            return entries[space].dim
+        if self._own is not None:
+            return self._own.spec.dim
+        model = self.model(space)
+        return model.spec.dim if model is not None and model.spec is not None else 0
+
+    def calibration(self, space: str) -> tuple[float, float] | None:
+        """Of the space's scores; see ModelSpec."""
+        if (loaded := self._loaded.get(space)) is not None:
+            return loaded.spec.calibration
+        if self._own is not None and space == self.space():
+            return self._own.spec.calibration
+        model = self.model(space)
+        return model.calibration if model is not None else None
+
+    def embedder(self, space: str, *, fetch: bool = True) -> Embedder:
+        """The model of a space, fetched where it is not here, unless not to `fetch`.
+
+        Raises ModelError where it cannot be had, ModelMismatchError."""
+        if (used := self._used.get(space)) is not None:
+            return used
+        with self._loading:
+            if space not in self._loaded:
+                self._loaded[space] = self._model_of(space, fetch)
+            entries = self.collection().ledger.spaces.entries()
+            if space in entries:
+                self._check(entries[space])
+                self._found(entries[space])
+            if space not in self._used:
+                self._used[space] = self._through(space, self._loaded[space])
+            return self._used[space]
+
+    def understands_text(self, space: str) -> bool:
+        """Whether words can be searched with; loads no model."""
+        loaded = self._loaded.get(space) or (self._own if space == self.space() else None)
+        if loaded is not None:
+            return isinstance(loaded, TextEmbedder)
+        model = self.model(space)
+        return model is not None and model.has_text
+
+    def _model_of(self, space: str, fetch: bool) -> Embedder:
+        if self._own is not None and space == self.space():
+            return self._own
+        if self._model is not None and space == self.space():
+            return self._load(self._model, fetch)
+        entries = self.collection().ledger.spaces.entries()
+        reference = entries[space].model if space in entries else space
+        if not reference:
+            raise ModelError(
+                f"{space}: these embeddings were imported, and no model of this name is"
+                f" here to embed an image; search with id:ID{self._others(space)}"
+            )
+        try:
+            model = find_model(reference)
+        except UsageError as error:
+            raise ModelError(
+                f"{space}: the model of this space cannot be found: {error};"
+                " say where it is now with --model"
+            ) from error
+        return self._load(model, fetch)
+
+    def _load(self, model: Model, fetch: bool = True) -> Embedder:
+        return model.load(device=self._device, fetch=fetch, on_fetch=self._on_fetch)
+
+    def _check(self, entry: SpaceEntry) -> None:
+        """Raises ModelMismatchError where the model, as far as it is known, is another version."""
+        loaded = self._loaded.get(entry.name)
+        if loaded is None and self._own is not None and self.space() == entry.name:
+            loaded = self._own
+        model = self.model(entry.name) if loaded is None else None
+        spec = loaded.spec if loaded is not None else model.spec if model is not None else None
+        if spec is not None and spec.fingerprint != entry.fingerprint:
+            raise ModelMismatchError(
+                f"{self.place.name}: its embeddings come from another version of {spec.name}"
+                f" ({entry.fingerprint}, here is {spec.fingerprint}); use the version that"
+                " made them, or index the images into a new collection"
+            )
+
+    def _found(self, entry: SpaceEntry) -> None:
+        """Remember where the model is now, where the user said so."""
+        model = self._model
+        if model is not None and model.name == entry.name and model.reference != entry.model:
+            self.collection().ledger.spaces.moved(entry.name, model.reference)
+
+    def _no_space(self, space: str) -> ModelMismatchError:
+        spaces = self.collection().spaces()
+        if not spaces:
+            return ModelMismatchError(
+                f"{self.place.name}: no image was indexed yet;"
+                f" imagefinder index FOLDER -c {self.place.name}"
+            )
+        return ModelMismatchError(
+            f"{self.place.name}: holds embeddings of {', '.join(spaces)}, not of {space};"
+            f" add them: imagefinder models add {space} -c {self.place.name}"
+        )
+
+    def _others(self, space: str) -> str:
+        """The spaces that could embed an image, for a message."""
+        entries = self.collection().ledger.spaces.entries().values()
+        able = [entry.name for entry in entries if entry.model and entry.name != space]
+        return f", or with --space {able[0]}" if able else ""
+
+    def text_hint(self) -> str:
+        """Which models could be searched with words, for a message."""
+        here = [space for space in self.collection().spaces() if self.understands_text(space)]
+        if here:
+            return f"search with --space {here[0]}, or with an image"
+        able = [name for name, row in catalog().items() if row.text is not None]
+        return (
+            f"those of {', '.join(able)} have one; they are added with:"
+            f" imagefinder models add {able[0]} -c COLLECTION"
+        )
+
+    # for a service
+
+    def serve(self, through: Callable[[str, Embedder], Embedder], *, full_paths: bool) -> None:
+        """From now on embed by `through(space, model)`, also where the model has worked already,
+        and show uris with or without the folders of this machine."""
+        with self._loading:
+            self._through, self._full_paths = through, full_paths
+            self._used.clear()
 
     def locate(self, uri: str) -> str:
         """Where the image of a stored uri is now, as users see it."""
         places = self.collection().places()
         return places.locate(uri) if self._full_paths else places.within(uri)
+
+    def drop(self, space: str) -> None:
+        """Forget what was loaded for a space."""
+        with self._loading:
+            self._loaded.pop(space, None)
+            self._used.pop(space, None)
 
     def close(self) -> None:
         """Finish what runs in the background and let other processes in."""

@@ -11,12 +11,13 @@ import numpy as np
 from imagefinder.ahead import chunks
 from imagefinder.arrays import Embedding
 from imagefinder.collection import Collection
-from imagefinder.errors import TransferError
+from imagefinder.errors import ImageFinderError, TransferError
 from imagefinder.exchange import Imported, read
-from imagefinder.models import CATALOG
+from imagefinder.models import catalog, find_model
 from imagefinder.places import Places, base_of, joined
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import ImageEntry
+from imagefinder.stores.ledger_spaces import IMPORTED, SpaceEntry
 from imagefinder.types import ImageRecord, ImportReport
 
 AT_ONCE = 500  # rows written in one step
@@ -39,17 +40,17 @@ def take_over(
     Raises TransferError; what was written until then stays, and the same import goes on from it.
     """
     imported = read(file, ids=ids)
-    name, fingerprint = space_for(file, imported, space)
     target = collection()
     target.settle()
-    store = space_store(target, name, fingerprint, imported.dim)
+    entry = space_for(file, imported, space, target)
+    space_store(target, entry)
     root = os.path.join(os.path.realpath(file.parent), file.name)
     number = target.ledger.source(root, base_of(root))
     places = target.places()
-    report = ImportReport(name)
+    report = ImportReport(entry.name)
     for rows in chunks(imported.rows, AT_ONCE):
         with target.writing:
-            add(rows, target, store, number, places, report)
+            add(rows, target, entry.name, number, places, report)
         on_progress(report.added + report.updated + report.skipped, imported.total)
     report.notes += imported.notes
     if report.skipped:
@@ -59,13 +60,12 @@ def take_over(
     return report
 
 
-def space_for(file: Path, imported: Imported, space: str | None) -> tuple[str, str]:
-    """Name and fingerprint of the space. Only the very model that made embeddings may add more."""
-    model = (imported.model or "").partition(":")[0]
-    if space is None and model in CATALOG and CATALOG[model].fingerprint == imported.model:
-        return model, CATALOG[model].fingerprint
+def space_for(file: Path, imported: Imported, space: str | None, target: Collection) -> SpaceEntry:
+    """What the space is. Only the very model that made embeddings may add more."""
+    if space is None and (entry := model_space(imported, target)) is not None:
+        return entry
     name = space or re.sub(r"[^\w.-]+", "-", file.stem).strip("-._") or "imported"
-    if name in CATALOG:
+    if name in catalog():
         raise TransferError(
             f"{name}: that is the name of a model, and the file does not say that this version of"
             " it made the embeddings; give the space another name with --space"
@@ -75,31 +75,49 @@ def space_for(file: Path, imported: Imported, space: str | None) -> tuple[str, s
             f"{name!r}: a space's name begins with a letter or digit, and has letters, digits, '-',"
             " '_' and '.' only; give another one with --space"
         )
-    return name, f"imported:{imported.model or name}"
+    return SpaceEntry(name, f"{IMPORTED}{imported.model or name}", imported.dim, "")
 
 
-def space_store(collection: Collection, name: str, fingerprint: str, dim: int) -> EmbeddedStore:
+def model_space(imported: Imported, target: Collection) -> SpaceEntry | None:
+    """The space of the model that made the embeddings, where that very version is known: to the
+    collection, or here on this machine."""
+    fingerprint = imported.model or ""
+    for entry in target.ledger.spaces.entries().values():
+        if entry.fingerprint == fingerprint and entry.distance == "cosine":
+            return entry
+    try:
+        model = find_model(fingerprint.rpartition(":")[0])
+        spec = model.spec or (model.load(fetch=False).spec if model.present else None)
+    except ImageFinderError:  # another program's word for its model, or one that cannot be loaded
+        return None
+    if spec is None or spec.fingerprint != fingerprint:
+        return None
+    return SpaceEntry(model.name, fingerprint, spec.dim, model.reference)
+
+
+def space_store(collection: Collection, wanted: SpaceEntry) -> EmbeddedStore:
     """The space's store, new when there is none."""
-    spaces = collection.ledger.spaces()
-    if name not in spaces:
-        return collection.add_space(name, fingerprint, dim)
-    if spaces[name] != (fingerprint, dim):
+    known = collection.ledger.spaces.entries().get(wanted.name)
+    if known is None:
+        return collection.add_space(wanted)
+    if (known.fingerprint, known.dim) != (wanted.fingerprint, wanted.dim):
         raise TransferError(
-            f"{collection.name}: the embeddings of its space {name} are of another model"
-            f" ({spaces[name][0]}, {spaces[name][1]} dimensions); give another name with --space"
+            f"{collection.name}: the embeddings of its space {known.name} are of another model"
+            f" ({known.fingerprint}, {known.dim} dimensions); give another name with --space"
         )
-    return collection.store(name)
+    return collection.store(known.name)
 
 
 def add(
     rows: list[Row],
     collection: Collection,
-    store: EmbeddedStore,
+    space: str,
     number: int,
     places: Places,
     report: ImportReport,
 ) -> None:
     """Write some rows; an id that another image of the space has is left out."""
+    store = collection.store(space)
     ids = [record.id for record, _ in rows]
     owners = collection.ledger.images(ids)
     stored = store.get(ids)
@@ -113,7 +131,8 @@ def add(
         return
     records = [record for record, _ in fresh]
     entries = [owners.get(record.id) or entry_of(record, number) for record in records]
-    with collection.storing(entries, doubtful=[record.id for record in records]):
+    ids = [record.id for record in records]
+    with collection.storing(entries, doubtful=ids, held={space: ids}):
         store.upsert(records, np.stack([row for _, row in fresh]))
     report.updated += sum(record.id in stored for record in records)
     report.added += sum(record.id not in stored for record in records)

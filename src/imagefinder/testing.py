@@ -8,23 +8,22 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
-from imagefinder.types import ModelSpec
+from imagefinder.types import ModelSpec, Preprocessing
 
 SIDE = 4
 
 FAKE = ModelSpec(
     name="fake",
     dim=3 * SIDE * SIDE,
-    size=SIDE,
-    resize="squash",
-    resample="bilinear",
-    mean=(127.5, 127.5, 127.5),
-    std=(127.5, 127.5, 127.5),
-    file="",
+    preprocessing=Preprocessing(
+        height=SIDE,
+        width=SIDE,
+        resize="squash",
+        resample="bilinear",
+        mean=(127.5, 127.5, 127.5),
+        std=(127.5, 127.5, 127.5),
+    ),
     sha256="fake-1",
-    licence="Apache-2.0",
-    input_name="",
-    output_name="",
 )
 
 

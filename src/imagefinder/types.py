@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Pixels
@@ -14,6 +14,7 @@ MAX_ID_BYTES = 1024  # of an id in UTF-8; what every store takes
 Scalar: TypeAlias = str | int | float | bool
 MetadataValue: TypeAlias = Scalar | Sequence[Scalar] | None
 Metadata: TypeAlias = Mapping[str, MetadataValue]
+Distance: TypeAlias = Literal["cosine", "euclidean", "dot"]
 
 NO_METADATA: Metadata = MappingProxyType({})
 
@@ -120,26 +121,21 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """The facts of a model: one row of the catalogue.
+class Preprocessing:
+    """How upright pixels become what a model's graph takes.
 
-    `resize` is `squash` (both sides to `size`) or `crop` (short side to `size`, centre cut).
-    A pixel p (0 to 255) enters the graph as (p - mean) / std, RGB, NCHW.
+    `resize` is `squash` (the whole picture to `width` x `height`) or `crop` (the short side to
+    `shortest`, then the centre cut). A pixel p (0 to 255) enters the graph as (p - mean) / std,
+    RGB, NCHW.
     """
 
-    name: str
-    dim: int
-    size: int  # pixels a side of the graph's input
+    height: int  # pixels of the graph's input
+    width: int
     resize: str
-    resample: str  # bilinear, bicubic
+    resample: str  # nearest, box, bilinear, hamming, bicubic, lanczos
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    file: str  # the graph, relative to the models folder
-    sha256: str
-    licence: str
-    input_name: str
-    output_name: str
-    calibration: tuple[float, float] | None = None  # confidence = sigmoid(a * score + b)
+    shortest: int | None = None  # None: the shorter of height and width
 
     @property
     def decode_size(self) -> int:
@@ -147,13 +143,37 @@ class ModelSpec:
 
         Twice the input: with 12-megapixel photographs scaled to just above 1 x, the worst cosine to
         the full decode was 0.95, with 2 x 0.993, and 0.99 is what is promised."""
-        return 2 * self.size
+        return 2 * max(self.height, self.width, self.shortest or 0)
+
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """What it is, in a form that never changes: spaces remember it."""
+        size = self.height if self.height == self.width else (self.height, self.width)
+        more = () if self.shortest is None else (self.shortest,)
+        return (size, self.resize, self.resample, self.mean, self.std, *more)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """The facts of a loaded model that others need."""
+
+    name: str
+    dim: int
+    preprocessing: Preprocessing
+    sha256: str  # of the weights
+    output: str = ""  # which of the graph's outputs, and how it is pooled; empty: its only one
+    calibration: tuple[float, float] | None = None  # confidence = sigmoid(a * score + b)
+
+    @property
+    def decode_size(self) -> int:
+        """See `Preprocessing`."""
+        return self.preprocessing.decode_size
 
     @property
     def fingerprint(self) -> str:
         """Changes whenever an embedding could: the weights and every preprocessing fact."""
-        facts = (self.sha256, self.dim, self.size, self.resize, self.resample, self.mean, self.std)
-        return f"{self.name}:{_digest(repr(facts))}"
+        facts = (self.sha256, self.dim, *self.preprocessing.facts)
+        return f"{self.name}:{_digest(repr((*facts, self.output) if self.output else facts))}"
 
 
 def _digest(text: str) -> str:
@@ -175,6 +195,7 @@ class IndexReport:
     skipped: int = 0
     interrupted: bool = False
     problems: list[Skipped] = field(default_factory=list)
+    spaces: list["FillReport"] = field(default_factory=list)  # the others, brought up to date
 
     @property
     def images(self) -> int:
@@ -185,6 +206,32 @@ class IndexReport:
         """The seven counts, in the order that `index --json` prints them."""
         names = ("added", "updated", "unchanged", "renamed", "removed", "ignored", "skipped")
         return {name: getattr(self, name) for name in names}
+
+
+@dataclass(slots=True)
+class FillReport:
+    """What bringing a space up to date did. `problems` holds the first skipped images."""
+
+    space: str
+    added: int = 0
+    skipped: int = 0
+    interrupted: bool = False
+    problems: list[Skipped] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceStatus:
+    """One space of a collection. `model` is what finds its model, empty where its embeddings were
+    imported; it is `behind` with so many images of the collection."""
+
+    name: str
+    model: str
+    dim: int
+    distance: Distance
+    images: int
+    behind: int
+    in_use: bool
+    text: bool
 
 
 UPLOADS = "upload"  # the source of images that came without one
@@ -236,6 +283,11 @@ class Status:
     spaces: tuple[str, ...]
     sources: tuple[str, ...]
     disk_bytes: int
+
+
+def space_name(model: str, distance: Distance | None) -> str:
+    """What the space of a model is called; the usual distance needs no word."""
+    return model if distance in (None, "cosine") else f"{model}-{distance}"
 
 
 def is_text(text: str, encoding: str = "utf-8") -> bool:

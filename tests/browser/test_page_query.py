@@ -1,16 +1,20 @@
 """Queries that are no files: words, and the choice of a model."""
 
-import json
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from PIL import Image
+from playwright.sync_api import Page, expect
 
+from imagefinder import ImageFinder
+from imagefinder.models import DEFAULT_MODEL
 from imagefinder.testing import FakeTextEmbedder
 from tests.browser.conftest import Serve
 from tests.browser.results import expect_hits, found
 from tests.browser.sent import keep_forms, sent
 from tests.browser.views import visit
 from tests.serving import NAMES, Served
+from tests.toy_models import write_clip
 
 pytestmark = pytest.mark.browser
 
@@ -58,32 +62,57 @@ def test_no_field_for_words_that_no_model_understands(page: Page, demo_service: 
     expect(page.locator("#space-row")).to_be_hidden()
 
 
-def test_several_models(page: Page, demo_service: Served) -> None:
-    model = demo_service.client.get("/v1/models").json()["models"][0]
-    other = {**model, "name": "dinov2-small", "default": False}
+@pytest.fixture
+def several(serve: Serve, tmp_path: Path) -> Served:
+    """Pictures of colours in the spaces of the built-in model, which is in use, and of one that
+    understands words."""
+    for colour in ("red", "blue", "yellow"):
+        place = tmp_path / "pictures" / f"{colour}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 48), colour).save(place)
+    write_clip(tmp_path / "toy-clip")
+    finder = ImageFinder.open(tmp_path / "collection")
+    finder.index(tmp_path / "pictures")
+    finder.add_space(str(tmp_path / "toy-clip"))
+    return serve(finder=finder)
 
-    def two(route: Route) -> None:
-        route.fulfill(json={"models": [model, other]})
 
-    def of_the_first(route: Route) -> None:
-        hits = found(demo_service, id="cat-02", k=24)
-        answer = {"model": other["name"], "took_ms": 1, "hits": hits}
-        route.fulfill(content_type="application/json", body=json.dumps(answer))
-
-    page.route("**/v1/models", two)
-    keep_forms(page)
-    visit(page, demo_service, "?id=cat-01")
-    assert "space" not in sent(page).fields
+def open_options(page: Page) -> None:
     if page.locator("#options-button").is_visible():
         page.locator("#options-button").click()
+
+
+def test_several_models(page: Page, several: Served) -> None:
+    keep_forms(page)
+    visit(page, several, "?id=red.png")
+    assert "space" not in sent(page).fields
+    expect_hits(page, found(several, id="red.png", k=24))
+    open_options(page)
     choice = page.get_by_label("Model")
-    assert choice.locator("option").all_inner_texts() == [model["name"], "dinov2-small"]
+    names = [DEFAULT_MODEL, "toy-clip", "All together"]
+    assert choice.locator("option").all_inner_texts() == names
     expect(choice).to_have_value("")
-    page.route("**/v1/search", of_the_first)
-    choice.select_option("dinov2-small")
-    expect_hits(page, found(demo_service, id="cat-02", k=24))
-    assert sent(page).fields["space"] == "dinov2-small"
-    assert "space=dinov2-small" in page.url
-    page.reload()
-    expect(choice).to_have_value("dinov2-small")
-    assert sent(page).fields["space"] == "dinov2-small"
+    for label, space in (("toy-clip", "toy-clip"), (names[2], f"{DEFAULT_MODEL},toy-clip")):
+        choice.select_option(label=label)
+        expect_hits(page, found(several, id="red.png", k=24, space=space))
+        assert sent(page).fields["space"] == space
+        page.reload()
+        expect(choice).to_have_value(space)
+        expect_hits(page, found(several, id="red.png", k=24, space=space))
+        open_options(page)
+
+
+def test_words_take_a_model_that_understands_them(page: Page, several: Served) -> None:
+    keep_forms(page)
+    visit(page, several)
+    page.get_by_label("Words").fill("something blue")
+    page.get_by_label("Words").press("Enter")
+    hits = found(several, text="something blue", k=24, space="toy-clip")
+    assert hits[0]["id"] == "blue.png"
+    expect_hits(page, hits)
+    assert "space=toy-clip" in page.url
+    open_options(page)
+    expect(page.get_by_label("Model")).to_have_value("toy-clip")
+    page.get_by_label("Model").select_option(label=DEFAULT_MODEL)
+    told = page.locator("#results-state")
+    expect(told).to_contain_text("the model has no text side; search with --space toy-clip")

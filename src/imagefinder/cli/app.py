@@ -2,7 +2,7 @@
 
 import typer
 
-from imagefinder.cli.options import DebugOption, VersionOption
+from imagefinder.cli.options import DebugOption, OfflineOption, VersionOption
 
 FAILURE, WRONG_USE, INTERRUPTED = 1, 2, 130
 
@@ -18,5 +18,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def options(version: VersionOption = False, debug: DebugOption = False) -> None:
+def options(
+    version: VersionOption = False, debug: DebugOption = False, offline: OfflineOption = False
+) -> None:
     """Find the images of a collection that look most like a given image."""

@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import FAILURE, INTERRUPTED, app
-from imagefinder.cli.opening import chosen, is_service, open_finder, table_columns
+from imagefinder.cli.opening import (
+    chosen,
+    distance_of,
+    is_service,
+    open_finder,
+    table_columns,
+)
 from imagefinder.cli.options import (
     CollectionOption,
+    DeviceOption,
+    DistanceOption,
     IdColumnOption,
     JsonOption,
     LocationColumnOption,
@@ -29,7 +37,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from imagefinder.finder import ImageFinder
-    from imagefinder.types import IndexReport
+    from imagefinder.types import FillReport, IndexReport
 
 SHOWN = 10  # skipped images in the summary
 
@@ -67,6 +75,8 @@ def index(
         int | None, typer.Option(min=1, help="Only so many, at random.", show_default=False)
     ] = None,
     model: ModelOption = None,
+    distance: DistanceOption = None,
+    device: DeviceOption = "auto",
     strict: StrictOption = False,
     retry_skipped: Annotated[
         bool, typer.Option("--retry-skipped", help="Try images again that were skipped before.")
@@ -83,7 +93,8 @@ def index(
     """Bring the collection up to date with folders, files, tables or URLs."""
     if prune not in {"no", "yes", "force"}:
         raise UsageError(f"--prune={prune}: it is no, yes or force")
-    finder = open_finder(collection, model=model, max_megapixels=max_megapixels)
+    compared = distance_of(distance)
+    finder = open_finder(collection, model=model, max_megapixels=max_megapixels, device=device)
     with finder, asked_to_stop() as stop:
         with IndexProgress() as progress:
             report = finder.index(
@@ -95,6 +106,7 @@ def index(
                 columns=table_columns(id_column, location_column),
                 id_prefix=id_prefix,
                 retry_skipped=retry_skipped,
+                distance=compared,
                 stop=stop,
                 on_progress=progress.update,
             )
@@ -155,6 +167,8 @@ def summarise(report: "IndexReport", *, kept: bool) -> None:
     collection remembers them all; a service is not told of files that it does not get."""
     counts = ", ".join(f"{count} {name}" for name, count in report.counts().items() if count)
     print(f"{'interrupted: ' if report.interrupted else ''}{counts or 'nothing to do'}")
+    for other in report.spaces:
+        summarise_space(other)
     for problem in report.problems[:SHOWN]:
         note(f"  skipped {plain(problem.uri)}: {plain(problem.reason)}")
     if (more := report.skipped - min(SHOWN, len(report.problems))) and kept:
@@ -163,3 +177,11 @@ def summarise(report: "IndexReport", *, kept: bool) -> None:
         note(f"  and {more} more; the same command tries all of them again")
     if report.interrupted:
         note("  the same command goes on where this one stopped")
+
+
+def summarise_space(report: "FillReport") -> None:
+    """What another space got, and the first of what it did not."""
+    skipped = f", {report.skipped} skipped" if report.skipped else ""
+    note(f"  {report.space}: {report.added} embedded{skipped}")
+    for problem in report.problems[:SHOWN]:
+        note(f"    skipped {plain(problem.id)}: {plain(problem.reason)}")

@@ -27,7 +27,10 @@ def main() -> None:
     logging.basicConfig(format="note: %(message)s", level=logging.WARNING)
     arguments = sys.argv[1:]
     debug = "--debug" in arguments or bool(os.environ.get("IMAGEFINDER_DEBUG"))
-    code = run([argument for argument in arguments if argument != "--debug"], debug=debug)
+    if "--offline" in arguments:  # before what reads it is imported
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    anywhere = ("--debug", "--offline")
+    code = run([argument for argument in arguments if argument not in anywhere], debug=debug)
     if code == INTERRUPTED:  # at once, although an index is being built: a crash is harmless
         sys.stdout.flush()
         os._exit(code)

@@ -1,18 +1,25 @@
 """From options to what the library takes."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from imagefinder.config import read_settings
+from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
     from imagefinder.finder import ImageFinder
     from imagefinder.sources import TableColumns
+    from imagefinder.types import Distance
 
 
 def open_finder(
-    collection: str | None, *, model: str | None = None, max_megapixels: float | None = None
+    collection: str | None,
+    *,
+    model: str | None = None,
+    max_megapixels: float | None = None,
+    device: str = "auto",
 ) -> "ImageFinder":
-    """The collection of the option, the environment, or the default."""
+    """The collection of the option, the environment, or the default. Downloads are drawn."""
+    from imagefinder.cli.progress import FetchProgress
     from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
     from imagefinder.finder import ImageFinder
 
@@ -21,7 +28,14 @@ def open_finder(
     )
     where, settings = chosen(collection), read_settings()
     api_key = settings.api_key if is_service(where) else None
-    return ImageFinder.open(where, model=model, limits=limits, api_key=api_key)
+    return ImageFinder.open(
+        where,
+        model=model,
+        limits=limits,
+        api_key=api_key,
+        device=device,
+        on_fetch=FetchProgress(),
+    )
 
 
 def chosen(collection: str | None) -> str:
@@ -34,6 +48,16 @@ def is_service(where: str) -> bool:
     from imagefinder.sources.address import is_http
 
     return is_http(where)
+
+
+def distance_of(text: str | None) -> "Distance | None":
+    """Raises UsageError."""
+    from imagefinder.types import Distance
+
+    known: dict[str, Distance] = {name: name for name in get_args(Distance)}
+    if text is not None and text not in known:
+        raise UsageError(f"--distance {text}: it is one of {', '.join(known)}")
+    return None if text is None else known[text]
 
 
 def table_columns(id: str | None, location: str | None) -> "TableColumns | None":

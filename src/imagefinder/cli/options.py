@@ -36,7 +36,39 @@ FilterOption = Annotated[
 ]
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", help="The model to embed with.", show_default=False),
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR|ORG/NAME",
+        help="The model to embed with: see imagefinder models.",
+        show_default=False,
+    ),
+]
+SpaceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="NAME[,NAME]",
+        help="The space to search in; the rankings of several are fused.",
+        show_default="the one in use",
+    ),
+]
+DistanceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--distance",
+        metavar="cosine|euclidean|dot",
+        help="What a new space compares by.",
+        show_default="cosine",
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        envvar="IMAGEFINDER_DEVICE",
+        metavar="auto|cpu|cuda|coreml|openvino",
+        help="What models compute on.",
+    ),
 ]
 MegapixelsOption = Annotated[
     float | None,
@@ -61,6 +93,10 @@ StrictOption = Annotated[
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+OfflineOption = Annotated[
+    bool,
+    typer.Option("--offline", help="Never fetch a model; as HF_HUB_OFFLINE=1. After any command."),
+]
 VersionOption = Annotated[
     bool,
     typer.Option("--version", callback=show_version, is_eager=True, help="Print the version."),

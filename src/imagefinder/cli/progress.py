@@ -3,9 +3,9 @@
 import sys
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from imagefinder.cli.output import console, is_person
+from imagefinder.cli.output import console, human_bytes, is_person, note
 from imagefinder.types import IndexReport
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 class Drawn:
     """Something that is drawn while the `with` block runs, and gone afterwards."""
+
+    shown: "ClassVar[Progress | None]" = None  # there can be only one at a time
 
     def __init__(self, name: str, columns: "Callable[[], Sequence[ProgressColumn]]") -> None:
         self._name, self._columns = name, columns
@@ -32,6 +34,7 @@ class Drawn:
             )
             self._task = self._progress.add_task(self._name, total=None, rate="", counts=self._name)
             self._progress.start()
+            Drawn.shown = self._progress
         return self
 
     def rate(self, done: int) -> str:
@@ -46,6 +49,7 @@ class Drawn:
     ) -> None:
         if self._progress is not None:
             self._progress.stop()
+            Drawn.shown = None
 
 
 class IndexProgress(Drawn):
@@ -80,6 +84,71 @@ class BarProgress(Drawn):
         """Show how far it is."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total, rate=self.rate(done))
+
+
+class FetchProgress:
+    """Told about downloads of a model: a bar for people, in what is drawn already or by itself;
+    else a line a file."""
+
+    def __init__(self) -> None:
+        self._file = ""
+        self._own: Progress | None = None
+        self._drawn: Progress | None = None
+        self._task: TaskID | None = None
+
+    def __call__(self, file: str, done: int, total: int | None) -> None:
+        """So many bytes of the file are here."""
+        if file != self._file:
+            self._begin(file, total)
+        if self._drawn is not None and self._task is not None:
+            far = human_bytes(done) + (f" of {human_bytes(total)}" if total else "")
+            text = f"fetching {file.rpartition('/')[2]}, {far}"
+            self._drawn.update(self._task, completed=done, total=total, rate=far, counts=text)
+        if total is not None and done >= total:
+            self._end()
+
+    def _begin(self, file: str, total: int | None) -> None:
+        self._end()
+        self._file = file
+        name = f"fetching {file.rpartition('/')[2]}"
+        if not is_person(sys.stderr):
+            note(f"{name}, {human_bytes(total)}" if total else name)
+            return
+        self._drawn = Drawn.shown
+        if self._drawn is None:
+            from rich.progress import Progress
+
+            self._drawn = self._own = Progress(
+                *downloading(), console=console(stderr=True), transient=True
+            )
+            self._own.start()
+        self._task = self._drawn.add_task(name, total=total, rate="", counts=name)
+
+    def _end(self) -> None:
+        if self._drawn is not None and self._task is not None:
+            self._drawn.remove_task(self._task)
+        if self._own is not None:
+            self._own.stop()
+        self._file, self._own, self._drawn, self._task = "", None, None, None
+
+
+def downloading() -> "Sequence[ProgressColumn]":
+    """A line for bytes that come in."""
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
 
 
 def counting() -> "Sequence[ProgressColumn]":

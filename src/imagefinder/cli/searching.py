@@ -12,10 +12,12 @@ from imagefinder.cli.app import app
 from imagefinder.cli.opening import open_finder
 from imagefinder.cli.options import (
     CollectionOption,
+    DeviceOption,
     FilterOption,
     JsonOption,
     MegapixelsOption,
     ModelOption,
+    SpaceOption,
 )
 from imagefinder.cli.output import note, show_json, show_rows
 from imagefinder.errors import ImageFinderError
@@ -25,13 +27,21 @@ if TYPE_CHECKING:
 
     from imagefinder.client.remote import RemoteFinder
     from imagefinder.finder import ImageFinder
-    from imagefinder.types import Hit
+    from imagefinder.types import Hit, SpaceStatus
+
+SCORES = {  # what the column of scores is called
+    "cosine": "score",
+    "dot": "dot-product",
+    "euclidean": "minus-distance",
+    "fused": "fused-rank",
+    "": "score",
+}
 
 QueryArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="QUERY",
-        help="A path, a URL, or id:ID; the mean of several is searched for.",
+        help="A path, a URL, id:ID, or text:WORDS; the mean of several is searched for.",
         show_default=False,
     ),
 ]
@@ -51,21 +61,35 @@ def search(
     ] = False,
     open: Annotated[bool, typer.Option("--open", help="Show the pictures in the browser.")] = False,
     collection: CollectionOption = None,
+    space: SpaceOption = None,
     model: ModelOption = None,
+    device: DeviceOption = "auto",
     max_megapixels: MegapixelsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the images that look most like the query."""
-    with open_finder(collection, model=model, max_megapixels=max_megapixels) as finder:
-        hits = finder.search(list(query), k, filter=filter, exact=exact, exclude_same=exclude_same)
-        status = finder.status()
+    with open_finder(
+        collection, model=model, max_megapixels=max_megapixels, device=device
+    ) as finder:
+        hits = finder.search(
+            list(query), k, filter=filter, exact=exact, exclude_same=exclude_same, space=space
+        )
+        known = finder.spaces()
         pictured = at_hand(finder, hits) if open else hits
+    names = space.split(",") if space else [one.name for one in known if one.in_use]
+    used = [one for one in known if one.name in names]
+    scores = "fused" if len(used) > 1 else "".join(one.distance for one in used)
     if json:
-        show_json({"model": status.model, "hits": [as_json(hit) for hit in hits]})
+        found = [as_json(hit) for hit in hits]
+        show_json({"model": ",".join(names), "scores": scores, "hits": found})
     else:
-        show_hits(hits)
+        show_hits(hits, SCORES[scores])
         if not hits:
-            note("no image matches" if status.images else "the collection has no images yet")
+            some = any(one.images for one in used)
+            note("no image matches" if some else "the collection has no images yet")
+    for one in used:
+        if one.behind:
+            note(behind(one))
     if open:
         open_page(query, pictured)
 
@@ -75,10 +99,18 @@ def as_json(hit: "Hit") -> dict[str, object]:
     return {"id": hit.id, "score": hit.score, "uri": hit.uri, "metadata": dict(hit.metadata)}
 
 
-def show_hits(hits: "Sequence[Hit]") -> None:
+def show_hits(hits: "Sequence[Hit]", title: str = "score") -> None:
     """Score, id and place of each."""
     rows = [(f"{hit.score:.3f}", hit.id, hit.uri) for hit in hits]
-    show_rows(("score", "id", "uri"), rows, right="score")
+    show_rows((title, "id", "uri"), rows, right=title)
+
+
+def behind(space: "SpaceStatus") -> str:
+    """What a space lacks, and what to do."""
+    return (
+        f"{space.name} lacks {space.behind} of the collection's images;"
+        f" to try them again: imagefinder models add {space.model or space.name}"
+    )
 
 
 def at_hand(finder: "ImageFinder", hits: "Sequence[Hit]") -> "Sequence[Hit]":

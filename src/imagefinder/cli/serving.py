@@ -10,7 +10,13 @@ import typer
 
 from imagefinder.cli.app import app
 from imagefinder.cli.opening import chosen
-from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
+from imagefinder.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    HostOption,
+    ModelOption,
+    PortOption,
+)
 from imagefinder.cli.output import is_person
 from imagefinder.errors import UsageError
 
@@ -26,6 +32,7 @@ ACCESS, LIMITS, FETCHING, SHOWING = "Access", "Limits", "Fetching by URL", "What
 def serve(
     collection: CollectionOption = None,
     model: ModelOption = None,
+    device: DeviceOption = "auto",
     host: HostOption = "127.0.0.1",
     port: PortOption = 8000,
     create: Annotated[
@@ -229,6 +236,7 @@ def serve(
             where=chosen(collection),
             options=options,
             model=model,
+            device=device,
             host=host,
             port=port,
             start="demo" if demo else "empty" if create else "refuse",

@@ -12,16 +12,16 @@ from imagefinder.cli.opening import is_service, open_finder
 from imagefinder.cli.options import CollectionOption, FilterOption, JsonOption
 from imagefinder.cli.output import human_bytes, note, show_json, show_rows
 from imagefinder.errors import ImageNotFoundError
-from imagefinder.types import ImageRecord
+from imagefinder.types import ImageRecord, SpaceStatus
 
 
 @app.command(epilog="Example:  imagefinder status -c photos")
 def status(collection: CollectionOption = None, json: JsonOption = False) -> None:
     """Say what is in the collection."""
     with open_finder(collection) as finder:
-        state = finder.status()
+        state, spaces = finder.status(), finder.spaces()
     if json:
-        show_json(asdict(state))
+        show_json({**asdict(state), "models": [asdict(space) for space in spaces]})
         return
     rows = [
         ("collection", state.collection),
@@ -30,9 +30,22 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         ("images", state.images),
         ("skipped", state.skipped),
         *(("source", source) for source in state.sources),
+        *(("space", described(space)) for space in spaces if len(spaces) > 1),
         ("on disk", human_bytes(state.disk_bytes)),
     ]
     show_rows(("", ""), rows)
+
+
+def described(space: SpaceStatus) -> str:
+    """A space in a line."""
+    facts = [
+        f"{space.name}: {space.images} images",
+        f"{space.dim} dimensions",
+        *([space.distance] if space.distance != "cosine" else []),
+        *([f"{space.behind} behind"] if space.behind else []),
+        *(["in use"] if space.in_use else []),
+    ]
+    return ", ".join(facts)
 
 
 @app.command(epilog="Example:  imagefinder skipped --json")

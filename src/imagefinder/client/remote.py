@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NoReturn
 from imagefinder import exchange
 from imagefinder.ahead import ahead
 from imagefinder.arrays import Embedding
-from imagefinder.client import wire
+from imagefinder.client import spaces, wire
 from imagefinder.client.connection import Connection, Params
+from imagefinder.client.each import search_each
 from imagefinder.client.indexing import Indexer
-from imagefinder.client.lookup import known
+from imagefinder.client.lookup import known, pages
 from imagefinder.client.paths import can_be_id, image_path
 from imagefinder.client.pictures import UNNAMED, Encoded, encoded
 from imagefinder.client.problems import ForbiddenError
@@ -25,7 +26,6 @@ from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
 from imagefinder.errors import (
     CollectionError,
     FetchError,
-    FilterError,
     ImageError,
     ImageNotFoundError,
     ModelMismatchError,
@@ -40,21 +40,22 @@ from imagefinder.sources import Fetcher, TableColumns, open_source
 from imagefinder.types import (
     UPLOADS,
     AddReport,
+    Distance,
+    FillReport,
     Hit,
     ImageRecord,
     ImportReport,
     IndexReport,
     Metadata,
     Skipped,
+    SpaceStatus,
     Status,
     Upload,
 )
 
 if TYPE_CHECKING:
+    from imagefinder.models import OnFetch
     from imagefinder.query import Queryable
-
-PAGE = 500  # images asked for at once, where the service takes so many
-SEARCHES = 8  # at once: what a service of a few cores embeds together
 
 
 def open_finder(
@@ -64,6 +65,8 @@ def open_finder(
     embedder: Embedder | None,
     limits: DecodeLimits,
     api_key: str | None,
+    device: str = "auto",
+    on_fetch: "OnFetch | None" = None,
 ) -> "RemoteFinder":
     """`ImageFinder.open` for the address of a service, which is asked nothing yet."""
     connection = Connection(os.fspath(where), api_key)
@@ -71,6 +74,8 @@ def open_finder(
         raise UsageError(f"{connection.url}: the service embeds with a model of its own")
     if limits != DEFAULT_LIMITS:
         raise UsageError(f"{connection.url}: the service sets how large an image may be")
+    if device != "auto":
+        raise UsageError(f"{connection.url}: the service chooses what its models compute on")
     return RemoteFinder(connection, model)
 
 
@@ -92,6 +97,7 @@ class RemoteFinder(ImageFinder):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
@@ -101,6 +107,8 @@ class RemoteFinder(ImageFinder):
         that were indexed before."""
         if prune:
             self._refuse("prune")
+        if distance is not None:
+            self._refuse("a first space with another distance")
         if not sources:
             raise UsageError("nothing to index; name a folder, a file, a table or a URL")
         opened = [
@@ -145,13 +153,14 @@ class RemoteFinder(ImageFinder):
         filter: str | None = None,
         exact: bool = False,
         exclude_same: bool = False,
+        space: str | Sequence[str] | None = None,
     ) -> list[Hit]:
         if k < 1:
             raise UsageError(f"k is {k}; it must be 1 or more")
         asked = as_query(query)
         pictures = self._pictures(asked)
         form = query_form(asked, pictures)
-        form += [("k", str(k)), *self._space(), *filter_of(filter)]
+        form += [("k", str(k)), *self._space(space), *filter_of(filter)]
         if exact:
             form.append(("exact", "true"))
         if exclude_same:
@@ -166,47 +175,40 @@ class RemoteFinder(ImageFinder):
         *,
         filter: str | None = None,
         exact: bool = False,
+        space: str | Sequence[str] | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
     ) -> list[list[Hit]]:
-        def search(item: "tuple[int, Queryable]") -> list[Hit] | Skipped:
-            number, query = item
-            try:
-                return self.search(query, k, filter=filter, exact=exact)
-            except ImageError as error:
-                if on_skipped is None:
-                    raise
-                return Skipped(str(number), f"query {number}", str(error))
+        def search(query: "Queryable") -> list[Hit]:
+            return self.search(query, k, filter=filter, exact=exact, space=space)
 
-        results: list[list[Hit]] = []
-        found = ahead(search, enumerate(queries), workers=SEARCHES, window=2 * SEARCHES)
-        with closing(found):
-            for hits in found:
-                if isinstance(hits, Skipped):
-                    on_skipped and on_skipped(hits)
-                    results.append([])
-                else:
-                    results.append(hits)
-        return results
+        return search_each(queries, search, on_skipped)
 
-    def embed(self, query: "Queryable") -> Embedding:
+    def embed(self, query: "Queryable", *, space: str | None = None) -> Embedding:
         asked = as_query(query)
         images, ids, texts = of_kind(asked)
         rows: list[Embedding] = []
-        cut, whole = [p for p in ids if p.box], [p for p in ids if not p.box]
-        if images or cut or texts:
+        # an image of the space in use is found quicker as it stands
+        asking = [part for part in ids if part.box or space is not None]
+        whole = [part for part in ids if part not in asking]
+        if images or asking or texts:
             pictures = self._pictures(asked)
-            form = [*parts_form(images, cut, texts, pictures), *self._space()]
-            count = len(images) + len(cut) + len(texts)
+            form = [*parts_form(images, asking, texts, pictures), *self._space(space)]
+            count = len(images) + len(asking) + len(texts)
             with about(pictures):
                 rows += self._connection.post("v1/embed", form, partial(wire.embeddings, count))
         rows += self._embeddings([part.id for part in whole])
-        weights = [part.weight for kind in (images, cut, texts, whole) for part in kind]
-        return weighted_mean(zip(weights, rows, strict=True))
+        weights = [part.weight for kind in (images, asking, texts, whole) for part in kind]
+        if weights == [1]:
+            return rows[0]
+        return weighted_mean(zip(weights, rows, strict=True), unit=self._unit(space))
 
     # what is in the collection
 
     def status(self) -> Status:
         return replace(self._connection.get("v1/status", wire.status), path=self._connection.url)
+
+    def spaces(self) -> list[SpaceStatus]:
+        return spaces.states(self._connection)
 
     def __len__(self) -> int:
         return self.status().images
@@ -229,12 +231,12 @@ class RemoteFinder(ImageFinder):
         return self._bytes(id, "/thumbnail", [("size", str(size))])
 
     def images(self, *, after: str = "", filter: str | None = None) -> Iterator[ImageRecord]:
-        for record, _ in self._pages(after, filter_of(filter)):
+        for record, _ in pages(self._connection, after, filter_of(filter)):
             yield record
 
     def embedded(self) -> Iterator[tuple[ImageRecord, Embedding]]:
         self._check_model()
-        for record, row in self._pages("", [("embeddings", "true")]):
+        for record, row in pages(self._connection, "", [("embeddings", "true")]):
             if row is not None:
                 yield record, row
 
@@ -271,6 +273,25 @@ class RemoteFinder(ImageFinder):
     ) -> ImportReport:
         self._refuse("import")
 
+    def add_space(
+        self,
+        model: str,
+        *,
+        distance: Distance | None = None,
+        stop: Event | None = None,
+        on_progress: Callable[[int, int | None], None] | None = None,
+        on_skipped: Callable[[Skipped], None] | None = None,
+    ) -> FillReport:
+        """As declared, for models of the catalogue that the service's machine has. `stop` ends the
+        watching; the service goes on. It does not tell of skipped images one by one."""
+        return spaces.add(self._connection, model, distance, stop, on_progress or no_one)
+
+    def use_space(self, name: str) -> None:
+        spaces.use(self._connection, name)
+
+    def drop_space(self, name: str) -> None:
+        self._refuse("dropping a space")
+
     def optimize(self) -> None:
         self._refuse("optimize")
 
@@ -296,8 +317,17 @@ class RemoteFinder(ImageFinder):
                 f"{self._connection.url}: the service embeds with {model}, not {self._model}"
             )
 
-    def _space(self) -> list[tuple[str, str]]:
-        return [] if self._model is None else [("space", self._model)]
+    def _space(self, names: str | Sequence[str] | None) -> list[tuple[str, str]]:
+        names = self._model if names is None else names
+        if names is None:
+            return []
+        return [("space", names if isinstance(names, str) else ",".join(names))]
+
+    def _unit(self, space: str | None) -> bool:
+        """Whether embeddings of the space have unit length."""
+        name = space or self._model
+        found = (one for one in self.spaces() if (one.name == name if name else one.in_use))
+        return all(one.distance == "cosine" for one in found)
 
     def _pictures(self, query: Query) -> list[Encoded]:
         """Of the query's images, in order."""
@@ -333,23 +363,6 @@ class RemoteFinder(ImageFinder):
             return self._connection.request("GET", image_path(id, what), params=params).content
         except (ForbiddenError, ImageError) as error:
             raise FetchError(f"{id}: {error}") from error
-
-    def _pages(self, after: str, params: Params) -> Iterator[tuple[ImageRecord, Embedding | None]]:
-        size = [("limit", str(PAGE))]
-        next: str | None = after
-        while next is not None:
-            start = [("after", next)] if next else []
-            try:
-                page = self._connection.get("v1/images", wire.page, [*start, *size, *params])
-            except FilterError:
-                raise
-            except UsageError:  # the operator may have set a lower limit
-                if not size:
-                    raise
-                size = []
-                continue
-            yield from page[0]
-            next = page[1]
 
     def _remove(self, id: str) -> bool:
         try:

@@ -3,7 +3,9 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 import numpy as np
 
@@ -11,14 +13,17 @@ from imagefinder.arrays import Embedding
 from imagefinder.client.connection import Answer
 from imagefinder.types import (
     AddReport,
+    Distance,
     Hit,
     ImageRecord,
     Metadata,
     MetadataValue,
     Skipped,
+    SpaceStatus,
     Status,
 )
 
+DISTANCES: dict[str, Distance] = {name: name for name in get_args(Distance)}
 Page = tuple[list[tuple[ImageRecord, Embedding | None]], str | None]
 
 
@@ -88,6 +93,32 @@ def status(answer: Answer) -> Status:
         sources=(),
         disk_bytes=int(answer["disk_bytes"]),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The spaces, and the model by which images are being embedded now."""
+
+    spaces: list[SpaceStatus]
+    filling: str | None
+
+
+def models(answer: Answer) -> Models:
+    """Where a space's model is, is the service's business."""
+    spaces = [
+        SpaceStatus(
+            name=text(one["name"]),
+            model="",
+            dim=int(one["dim"]),
+            distance=DISTANCES[text(one["distance"])],
+            images=int(one["images"]),
+            behind=int(one["behind"]),
+            in_use=bool(one["default"]),
+            text=bool(one["text"]),
+        )
+        for one in answer["models"]
+    ]
+    return Models(spaces, answer["filling"])
 
 
 def skipped(answer: Answer) -> list[Skipped]:

@@ -7,11 +7,14 @@ run       the three together over one source
 prune     what the source no longer holds
 overlap   folders within folders
 uploads   the same for images that are handed over as bytes
+twins     embeddings lent, in the other spaces, to images of the same bytes
+fill      a space brought up to date with what it lacks
 """
 
-from imagefinder.ingest.overlap import holder
+from imagefinder.ingest.fill import Filler
+from imagefinder.ingest.overlap import as_parts
 from imagefinder.ingest.prune import check_whole
 from imagefinder.ingest.run import IndexOptions, index_source, no_one
 from imagefinder.ingest.uploads import Adder
 
-__all__ = ["Adder", "IndexOptions", "check_whole", "holder", "index_source", "no_one"]
+__all__ = ["Adder", "Filler", "IndexOptions", "as_parts", "check_whole", "index_source", "no_one"]

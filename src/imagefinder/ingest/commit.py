@@ -9,9 +9,10 @@ import numpy as np
 from imagefinder.collection import Collection
 from imagefinder.ingest.examine import Embedded, Examined, revised
 from imagefinder.ingest.triage import Failed, Revised, digest
+from imagefinder.ingest.twins import lend
 from imagefinder.protocols import VectorStore
 from imagefinder.stores.ledger import ImageEntry, SkippedEntry
-from imagefinder.types import ImageRef, IndexReport, Skipped
+from imagefinder.types import ImageRecord, ImageRef, IndexReport, Skipped
 
 COMMIT_IMAGES = 256  # so many are redone at most after a crash,
 COMMIT_SECONDS = 2.0  # or as many as come in so much time
@@ -23,13 +24,18 @@ class Committer:
     """Collects outcomes and writes them in batches; counts them in `report` once written."""
 
     collection: Collection
-    store: VectorStore  # a space of it
+    space: str  # of it
     source: int
     report: IndexReport
     portable: Callable[[str], str]  # uri as read -> uri as stored, see places.py
     on_skipped: Callable[[Skipped], None]
     waiting: list[Examined] = field(default_factory=list)
     last: float = field(default_factory=monotonic)
+
+    @property
+    def store(self) -> VectorStore:
+        """Of the space."""
+        return self.collection.store(self.space)
 
     def add(self, outcomes: Sequence[Examined]) -> bool:
         """True when this wrote a batch."""
@@ -78,35 +84,39 @@ class Committer:
         ]
 
     def _revise(self, revisions: Sequence[Revised]) -> tuple[list[Revised], list[Failed]]:
-        """Stores new facts; what is not stored any more, since it was renamed or removed meanwhile,
-        comes back as failed."""
-        records = self.store.get([item.ref.id for item in revisions]) if revisions else {}
-        known = [item for item in revisions if item.ref.id in records]
-        self.store.update(
-            [
-                replace(revised(records[item.ref.id], item.ref), uri=self.portable(item.ref.uri))
-                for item in known
-            ]
+        """Stores new facts in every space; what is in none any more, since it was renamed or
+        removed meanwhile, comes back as failed."""
+        wanted = {item.ref.id: item for item in revisions}
+        known: set[str] = set()
+        for store in map(self.collection.store, self.collection.spaces() if wanted else ()):
+            records = store.get(list(wanted))
+            store.update([self._stored(revised(records[id], wanted[id].ref)) for id in records])
+            known |= set(records)
+        gone = [item.ref for item in revisions if item.ref.id not in known]
+        return (
+            [item for item in revisions if item.ref.id in known],
+            [Failed(ref, "changed meanwhile; index again", final=False) for ref in gone],
         )
-        gone = [item.ref for item in revisions if item.ref.id not in records]
-        return known, [Failed(ref, "changed meanwhile; index again", final=False) for ref in gone]
 
     def _write(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
     ) -> None:
         images = [self._entry(item.ref, item.record.sha256) for item in embedded]
         images += [self._entry(item.ref, item.sha256) for item in revisions]
+        held: dict[str, list[str]] = {}
         with self.collection.storing(
             images,
             doubtful=[item.ref.id for item in embedded],
             skipped=[self._skip(item) for item in failures],
             gone=[item.renamed_from.id for item in embedded if item.renamed_from is not None],
+            held=held,
         ):
             if embedded:
-                records = [
-                    replace(item.record, uri=self.portable(item.record.uri)) for item in embedded
-                ]
+                records = [self._stored(item.record) for item in embedded]
                 self.store.upsert(records, np.stack([item.embedding for item in embedded]))
+                twins = {item.ref.id: item.twin for item in embedded if item.twin is not None}
+                held.update(lend(self.collection, twins, records, besides=self.space))
+                held[self.space] = [item.ref.id for item in embedded]
 
     def _count(
         self, embedded: Sequence[Embedded], revisions: Sequence[Revised], failures: Sequence[Failed]
@@ -129,6 +139,9 @@ class Committer:
             if len(self.report.problems) < PROBLEMS:
                 self.report.problems.append(skipped)
             self.on_skipped(skipped)
+
+    def _stored(self, record: ImageRecord) -> ImageRecord:
+        return replace(record, uri=self.portable(record.uri))
 
     def _entry(self, ref: ImageRef, sha256: str) -> ImageEntry:
         metadata = digest(ref.metadata)

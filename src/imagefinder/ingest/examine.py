@@ -18,13 +18,15 @@ from imagefinder.types import Decoded, ImageRecord, ImageRef
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An image ready to be stored. `renamed_from` is its entry at a path that is no more."""
+    """An image ready to be stored. `renamed_from` is its entry at a path that is no more, `twin`
+    the id of an image of the same bytes that lent its embedding."""
 
     ref: ImageRef
     record: ImageRecord
     embedding: Embedding
     is_new: bool
     renamed_from: ImageEntry | None = None
+    twin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ class Examiner:
             embedding = self.store.embeddings([entry.id]).get(entry.id)
             record = self.store.get([entry.id]).get(entry.id)
             if embedding is not None and record is not None and record.sha256 == content:
-                return Embedded(ref, revised(record, ref), embedding, True, gone)
+                return Embedded(ref, revised(record, ref), embedding, True, gone, entry.id)
         return None
 
     def _is_gone(self, entry: ImageEntry) -> bool:

@@ -6,7 +6,7 @@ already takes that one's images over, under the ids that they have in the larger
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,17 @@ from imagefinder.protocols import Source, VectorStore
 from imagefinder.stores.ledger import ImageEntry, Ledger
 
 log = logging.getLogger("imagefinder")
+
+
+def as_parts(
+    sources: Mapping[str, Source], opening: Callable[..., Source], ledger: Ledger
+) -> list[Source]:
+    """The sources by what the user called them; a folder inside one that is indexed already is
+    opened anew, as the part that it is."""
+    return [
+        opening(where, part_of=outer) if (outer := holder(ledger, source)) else source
+        for where, source in sources.items()
+    ]
 
 
 def holder(ledger: Ledger, source: Source) -> str | None:
@@ -85,9 +96,12 @@ def move(
             entry.id for entry in entries if entry.id not in new or new[entry.id].id != entry.id
         ]
         doubtful = [entry.id for entry in new.values()]
-        with collection.storing(new.values(), doubtful=doubtful, gone=gone):
+        held: dict[str, list[str]] = {}
+        with collection.storing(new.values(), doubtful=doubtful, gone=gone, held=held):
             for space in collection.spaces():
-                rename(collection.store(space), new, collection.places())
+                moved = rename(collection.store(space), new, collection.places())
+                lacking = collection.ledger.spaces.lacking(space, moved)
+                held[space] = [new[id].id for id in moved if id not in lacking]
 
 
 def in_folder(entry: ImageEntry, number: int, folder: str, id_prefix: str) -> ImageEntry:
@@ -96,8 +110,8 @@ def in_folder(entry: ImageEntry, number: int, folder: str, id_prefix: str) -> Im
     return replace(entry, id=id_prefix + path, source=number, path=path)
 
 
-def rename(store: VectorStore, new: Mapping[str, ImageEntry], places: Places) -> None:
-    """Write what a store has of these images under their new ids, too."""
+def rename(store: VectorStore, new: Mapping[str, ImageEntry], places: Places) -> list[str]:
+    """Write what a store has of these images under their new ids, too; the old ids of these."""
     records, rows = store.get(list(new)), store.embeddings(list(new))
     here = [id for id in new if id in records and id in rows]
     if here:
@@ -110,3 +124,4 @@ def rename(store: VectorStore, new: Mapping[str, ImageEntry], places: Places) ->
             for id in here
         ]
         store.upsert(renamed, np.stack([rows[id] for id in here]))
+    return here

@@ -17,7 +17,7 @@ from imagefinder.ingest.overlap import absorb
 from imagefinder.ingest.prune import prune
 from imagefinder.ingest.triage import Failed, Revised, Todo, Triage
 from imagefinder.places import base_of
-from imagefinder.protocols import Embedder, Source, VectorStore
+from imagefinder.protocols import Embedder, Source
 from imagefinder.sources.empty import nothing_in
 from imagefinder.types import IndexReport, Skipped
 
@@ -52,13 +52,12 @@ class IndexOptions:
 def index_source(
     source: Source,
     collection: Collection,
-    store: VectorStore,
+    space: str,
     embedder: Embedder,
     options: IndexOptions,
     report: IndexReport,
 ) -> None:
-    """Bring the store, a space of the collection, up to date with the source; the counts are added
-    to `report`.
+    """Bring a space of the collection up to date with the source; the counts are added to `report`.
 
     Raises SourceError, also where the source holds no image, and StoreError; what was committed
     until then stays.
@@ -71,10 +70,10 @@ def index_source(
     absorb(collection, source, number, options.id_prefix)
     places = collection.places()
     triage = Triage(ledger, number, report, options.id_prefix, options.retry_skipped)
-    examine = Examiner(source, number, embedder, ledger, store, options.limits)
+    examine = Examiner(source, number, embedder, ledger, collection.store(space), options.limits)
     committer = Committer(
         collection,
-        store,
+        space,
         number,
         report,
         portable=lambda uri: places.portable(uri, number),

@@ -16,7 +16,7 @@ from imagefinder.ingest.examine import Embedded, Examined, Examiner
 from imagefinder.ingest.run import BATCH, no_one
 from imagefinder.ingest.triage import Failed, Revised, Todo, digest
 from imagefinder.places import joined
-from imagefinder.protocols import Embedder, VectorStore
+from imagefinder.protocols import Embedder
 from imagefinder.stores.ledger import ImageEntry
 from imagefinder.stores.media import FOLDER
 from imagefinder.types import UPLOADS, AddReport, ImageRef, IndexReport, Skipped, Upload
@@ -25,10 +25,10 @@ from imagefinder.upload_ids import with_ids
 
 @dataclass(frozen=True, slots=True)
 class Adder:
-    """Adds uploads of one source to a collection; `store` is a space of it."""
+    """Adds uploads of one source to a space of a collection."""
 
     collection: Collection
-    store: VectorStore
+    space: str
     embedder: Embedder
     source: str
     limits: DecodeLimits
@@ -48,7 +48,7 @@ class Adder:
                 number,
                 self.embedder,
                 self.collection.ledger,
-                self.store,
+                self.collection.store(self.space),
                 self.limits,
                 self.computing,
             )
@@ -66,7 +66,7 @@ class Adder:
         places = self.collection.places()
         committer = Committer(
             self.collection,
-            self.store,
+            self.space,
             number,
             IndexReport(),
             portable=lambda uri: places.portable(uri, number),

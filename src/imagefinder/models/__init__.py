@@ -1,14 +1,25 @@
 """Vision models: the catalogue, and the way from a name to an embedder."""
 
-from imagefinder.models.catalog import CATALOG, DEFAULT_MODEL, model_spec
+from imagefinder.models.catalog import DEFAULT_MODEL, catalog, model_row, names_with_text
+from imagefinder.models.model import Model, OnFetch, RowModel, find_model, nobody
 from imagefinder.protocols import Embedder
 
-__all__ = ["CATALOG", "DEFAULT_MODEL", "load_embedder", "model_spec"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "Model",
+    "OnFetch",
+    "RowModel",
+    "catalog",
+    "find_model",
+    "load_embedder",
+    "model_row",
+    "names_with_text",
+    "nobody",
+]
 
 
-def load_embedder(name: str = DEFAULT_MODEL) -> Embedder:
-    """The embedder of a catalogue row. Raises UsageError, ModelError."""
-    spec = model_spec(name)
-    from imagefinder.models.onnx import OnnxEmbedder
+def load_embedder(reference: str = DEFAULT_MODEL, *, device: str = "auto") -> Embedder:
+    """The embedder of a name, a folder or a hub id; fetched where it is not here.
 
-    return OnnxEmbedder(spec)
+    Raises UsageError, ModelError."""
+    return find_model(reference).load(device=device)

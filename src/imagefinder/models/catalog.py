@@ -1,36 +1,62 @@
-"""The models by name: one row a model, nothing but facts."""
+"""The models by name: the rows that come with the package, and those of the user's own file.
 
-from imagefinder.errors import UsageError
-from imagefinder.types import ModelSpec
+Both are TOML in one form, read by `rows.py`.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+from imagefinder.errors import ModelError, UsageError
+from imagefinder.models.row import ModelRow
+from imagefinder.models.rows import read_rows
 
 DEFAULT_MODEL = "efficientnet-lite0"
-
-CATALOG: dict[str, ModelSpec] = {
-    spec.name: spec
-    for spec in (
-        ModelSpec(
-            name="efficientnet-lite0",
-            dim=256,
-            size=224,
-            resize="squash",
-            resample="bilinear",
-            mean=(127.0, 127.0, 127.0),
-            std=(128.0, 128.0, 128.0),
-            file="builtin/efficientnet-lite0.onnx",
-            sha256="2f0c1399b2bfd931f69a07a61bbe8a11f44f58532e8983c60227a0959dffcee9",
-            licence="Apache-2.0",
-            input_name="pixel_values",
-            output_name="embedding",
-            calibration=(6.590, -3.112),  # tools/fit_calibration.py
-        ),
-    )
-}
+OURS = Path(__file__).with_name("catalog.toml")
 
 
-def model_spec(name: str) -> ModelSpec:
+def catalog() -> Mapping[str, ModelRow]:
+    """Every row, by name. Raises ModelError for a file of the user's that cannot be read."""
+    ours = package_rows()
+    if not (theirs := user_file()).is_file():
+        return ours
+    rows = read_rows(theirs)
+    if taken := sorted(set(rows) & set(ours)):
+        raise ModelError(
+            f"{theirs}: {', '.join(taken)} is a model of the catalogue already; take another name"
+        )
+    return {**ours, **rows}
+
+
+@cache
+def package_rows() -> Mapping[str, ModelRow]:
+    """The rows that come with the package."""
+    return read_rows(OURS)
+
+
+def user_file() -> Path:
+    """Where users write rows of their own; it may not be there."""
+    return platformdirs.user_config_path("imagefinder", appauthor=False) / "models.toml"
+
+
+def model_row(name: str) -> ModelRow:
     """The row of `name`. Raises UsageError that lists the names there are."""
-    try:
-        return CATALOG[name]
-    except KeyError:
-        known = ", ".join(sorted(CATALOG))
-        raise UsageError(f"{name}: no such model; there are: {known}") from None
+    rows = catalog()
+    if name not in rows:
+        raise no_such_model(name)
+    return rows[name]
+
+
+def no_such_model(name: str) -> UsageError:
+    """In the words that are used everywhere."""
+    return UsageError(
+        f"{name}: no such model; there are: {', '.join(sorted(catalog()))};"
+        " a model of your own is given by its folder: ./NAME"
+    )
+
+
+def names_with_text() -> list[str]:
+    """The models that words can be searched with."""
+    return [name for name, row in catalog().items() if row.text is not None]

@@ -1,64 +1,154 @@
 """Models that ONNX Runtime runs."""
 
-import os
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
-# before the import, which else leaves a device id in the home and reports to its maker
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime as ort
-
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
+from imagefinder.models.graph import FEATURES, feature_graph
+from imagefinder.models.inputs import PIXELS, image_input
 from imagefinder.models.preprocess import preprocess
-from imagefinder.models.weights import load_graph
-from imagefinder.types import ModelSpec
+from imagefinder.models.row import Pooling
+from imagefinder.models.runtime import embedding_of, inputs_of, open_session
+from imagefinder.types import ModelSpec, Preprocessing
+
+# On a graphics card images go through the graph together, as many as hold so many pixels: 32 of
+# 224 x 224. Fewer leave the card idle between the kernels, more take memory: a layer of VGG16, the
+# widest, holds 13 MB an image. Half as many where the weights alone take much of it.
+BATCH_PIXELS = 32 * 224 * 224
+LARGE = 1_000_000_000  # bytes of weights
+
+
+@dataclass(frozen=True, slots=True)
+class TextFiles:
+    """The text side of a model; see TextRow."""
+
+    graph: Path
+    tokenizer: Path
+    max_tokens: int | None = None
+    lowercase: bool = False
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxFiles:
+    """What a model is made of; see ModelRow. `sha256` is of the weights; `dim` is checked where it
+    is given. A path rather than bytes finds weights in files beside the graph."""
+
+    name: str
+    graph: Path | bytes
+    sha256: str
+    preprocessing: Preprocessing
+    dim: int | None = None
+    output: str | None = None
+    pooling: Pooling | None = None
+    features: bool = False
+    calibration: tuple[float, float] | None = None
+    text: TextFiles | None = None
+
+
+def load_onnx(files: OnnxFiles, *, device: str = "auto") -> "OnnxEmbedder":
+    """The model, on a device of DEVICES; an OnnxTextEmbedder where there is a text side.
+
+    Raises ModelError for a graph that is damaged or does not turn pictures into embeddings, and
+    UsageError for a device that is not there.
+    """
+    if files.text is None:
+        return OnnxEmbedder(files, device=device)
+    from imagefinder.models.text import OnnxTextEmbedder
+
+    return OnnxTextEmbedder(files, files.text, device=device)
 
 
 class OnnxEmbedder:
     """An `Embedder` on ONNX Runtime.
 
-    One session serves every thread, each run on the thread that calls it: while indexing, as many
-    threads as there are cores each decode and embed, which keeps all busy without a hand-over. With
-    more `threads`, a run spreads over so many cores, which is quicker for an image that is alone.
-    The embeddings are the same to the last bit.
+    On the CPU one session serves every thread, each run on the thread that calls it: while
+    indexing, as many threads as there are cores each decode and embed, which keeps all busy without
+    a hand-over. With more `threads`, a run spreads over so many cores, which is quicker for an
+    image that is alone. The embeddings are the same to the last bit.
     """
 
-    def __init__(self, spec: ModelSpec, *, threads: int = 1) -> None:
-        self.spec = spec
-        self._session = open_session(load_graph(spec), spec.name, threads)
+    def __init__(self, files: OnnxFiles, *, device: str = "auto", threads: int = 1) -> None:
+        name, how = files.name, files.preprocessing
+        self._files = files
+        self._session = open_session(graph_of(files), name, device=device, threads=threads)
+        self._input = image_input(name, inputs_of(self._session), how)
+        blank = np.zeros((1, 3, how.height, how.width), PIXELS[self._input.type])
+        self._output, dim = embedding_of(
+            name, self._session, {self._input.name: blank}, files.output, files.pooling
+        )
+        if files.dim not in (None, dim):
+            raise ModelError(
+                f"{name}: its graph gives {dim} dimensions, not the {files.dim} of its row;"
+                " it is another model, or another output is meant"
+            )
+        single = 1 in (*self._input.shape[:1], self._output.port.shape[0])
+        self.batch = 1 if self.on_cpu or single else batch_of(files)
+        """How many images go through the graph together."""
+        self.spec = ModelSpec(
+            name=name,
+            dim=dim,
+            preprocessing=how,
+            sha256=files.sha256,
+            output=FEATURES if files.features else self._output.words,
+            calibration=files.calibration,
+        )
 
-    def with_threads(self, threads: int) -> "OnnxEmbedder":
-        """The same model, another session."""
-        return OnnxEmbedder(self.spec, threads=threads)
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the processor computes, and not a graphics card or the like."""
+        return bool(self._session.get_providers()[0] == "CPUExecutionProvider")
+
+    def with_threads(self, threads: int) -> Self:
+        """The same model, another session; itself where it is not the processor that computes."""
+        if not self.on_cpu:
+            return self
+        other, graph = copy(self), graph_of(self._files)
+        other._session = open_session(graph, self.spec.name, device="cpu", threads=threads)
+        return other
 
     def preprocess(self, image: Pixels) -> Tensor:
-        """(3, size, size) for an upright RGB image of any size."""
-        return preprocess(image, self.spec)
+        """(3, height, width) for an upright RGB image of any size."""
+        return preprocess(image, self.spec.preprocessing)
 
     def embed(self, tensors: Tensors) -> Embeddings:
-        """(n, dim) unit rows for n preprocessed images, row i for image i.
+        """(n, dim) for n preprocessed images, row i for image i, as long as the model makes them.
 
-        Images go through the graph one by one: on a CPU a batch is no faster, and so an embedding
-        does not depend on its neighbours, not even in the last bit.
+        On the CPU images go through the graph one by one: there a batch is no faster, and so an
+        embedding does not depend on its neighbours, not even in the last bit.
         """
         rows = np.empty((len(tensors), self.spec.dim), dtype=np.float32)
-        for row, tensor in zip(rows, tensors, strict=True):
-            inputs = {self.spec.input_name: tensor[None]}
-            (output,) = self._session.run([self.spec.output_name], inputs)
-            row[:] = output[0]
+        for start in range(0, len(tensors), self.batch):
+            part = slice(start, start + self.batch)
+            given = tensors[part].astype(PIXELS[self._input.type], copy=False)
+            (output,) = self._session.run([self._output.port.name], {self._input.name: given})
+            rows[part] = self._output.rows(output)
         return rows
 
 
-def open_session(graph: bytes, name: str, threads: int) -> ort.InferenceSession:
-    """A session that computes on the calling thread and `threads` - 1 others. Raises ModelError."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    # the others sleep between runs: spinning, they would take the cores from the rest of the work
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors only: a model's warnings are no business of its user
+def graph_of(files: OnnxFiles) -> Path | bytes:
+    """What the session is made of: a classifier is cut at its features."""
+    if not files.features:
+        return files.graph
     try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base
-        raise ModelError(f"{name}: ONNX Runtime cannot load the model: {error}") from error
+        whole = files.graph if isinstance(files.graph, bytes) else files.graph.read_bytes()
+        return feature_graph(whole)
+    except OSError as error:
+        raise ModelError(
+            f"{files.name}: {files.graph!s} cannot be read: {error.strerror}"
+        ) from error
+    except ModelError as error:
+        raise ModelError(f"{files.name}: {error}") from error
+
+
+def batch_of(files: OnnxFiles) -> int:
+    """How many images fit into a batch."""
+    how, graph = files.preprocessing, files.graph
+    weights = len(graph) if isinstance(graph, bytes) else graph.stat().st_size
+    pixels = BATCH_PIXELS // 2 if weights > LARGE else BATCH_PIXELS
+    return max(1, pixels // (how.height * how.width))

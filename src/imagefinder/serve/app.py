@@ -18,7 +18,7 @@ from imagefinder.serve.measured import Measured
 from imagefinder.serve.options import ServeOptions
 from imagefinder.serve.probe import Probe
 from imagefinder.serve.protect.stack import protected
-from imagefinder.serve.routes import images, search, state
+from imagefinder.serve.routes import images, search, spaces, state
 from imagefinder.serve.service import Service
 
 
@@ -58,6 +58,7 @@ def create_app(finder: ImageFinder, options: ServeOptions | None = None) -> Fast
         search.routes(service),
         images.routes(service),
         state.routes(service),
+        spaces.routes(service),
         state.watching(service, probe),
         reference.routes(service),
     ):

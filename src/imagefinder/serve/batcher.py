@@ -128,7 +128,7 @@ class Batcher:
     def expect(self, job: Job) -> None:
         """The job is on its way to `embed`, until it gets there, or `unexpect`."""
         with self._changed:
-            job.expected = True
+            job.expected_by = self
             self._coming += 1
 
     def unexpect(self, job: Job) -> None:
@@ -138,8 +138,8 @@ class Batcher:
             self._changed.notify_all()
 
     def _arrived(self, job: Job | None) -> None:
-        if job is not None and job.expected:
-            job.expected = False
+        if job is not None and job.expected_by is self:
+            job.expected_by = None
             self._coming -= 1
 
     @property

@@ -20,6 +20,7 @@ TAGS = [
     {"name": "search", "description": "Queries."},
     {"name": "images", "description": "The images of the collection, and new ones."},
     {"name": "collection", "description": "What the collection is."},
+    {"name": "models", "description": "By which models it can be searched."},
     {"name": "health", "description": "For load balancers and monitoring."},
     {"name": "reference", "description": "For clients of the services that came before this."},
 ]

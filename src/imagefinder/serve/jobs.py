@@ -30,7 +30,7 @@ class Job:
 
     seconds: dict[str, float] = field(default_factory=dict)
     gone: Event = field(default_factory=Event)
-    expected: bool = False  # by the batcher
+    expected_by: object = None  # the batcher
     stage: str = "wait"
     since: float = field(default_factory=perf_counter)
     begun: float = field(default_factory=perf_counter)

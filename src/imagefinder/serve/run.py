@@ -40,6 +40,7 @@ class Plan:
     where: str
     options: ServeOptions
     model: str | None = None
+    device: str = "auto"
     host: str = "127.0.0.1"
     port: int = 8000
     start: str = "refuse"
@@ -75,6 +76,7 @@ def serve(plan: Plan, sockets: list[socket.socket]) -> None:
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
     finder = opened(plan)
+    finder.fetch_models()
     try:
         config = uvicorn.Config(
             create_app(finder, plan.options),
@@ -137,7 +139,15 @@ def opened(plan: Plan) -> LocalFinder:
         max_megapixels=options.max_megapixels,
         max_side=options.max_side,
     )
-    finder = open_finder(plan.where, model=plan.model, embedder=None, limits=limits, api_key=None)
+    finder = open_finder(
+        plan.where,
+        model=plan.model,
+        embedder=None,
+        limits=limits,
+        api_key=None,
+        device=plan.device,
+        on_fetch=tell_fetch,
+    )
     try:
         finder.status()
     except CollectionNotFoundError as error:
@@ -149,6 +159,12 @@ def opened(plan: Plan) -> LocalFinder:
     if plan.start == "demo":
         begin_with_demo(finder)
     return finder
+
+
+def tell_fetch(file: str, done: int, total: int | None) -> None:
+    """A line as a download begins."""
+    if done == 0:
+        log.info("fetching %s", file)
 
 
 def begin_with_demo(finder: LocalFinder) -> None:

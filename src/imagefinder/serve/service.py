@@ -20,6 +20,7 @@ from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.serve.batcher import MAX_WAIT, Batcher, TextBatcher
 from imagefinder.serve.cores import Cores
 from imagefinder.serve.fields import Fields
+from imagefinder.serve.filling import Filling
 from imagefinder.serve.jobs import ClientGoneError, Job, working_on
 from imagefinder.serve.map import Map
 from imagefinder.serve.metrics import Metrics
@@ -44,9 +45,9 @@ class Service:
         self.finder, self.options = finder, options
         self.name = Path(finder.status().path).name  # the whole path is nobody's business
         self.metrics = Metrics()
-        self.map, self.fields = Map(finder), Fields(finder)
+        self.map, self.fields, self.filling = Map(finder), Fields(finder), Filling(finder)
         self.last_success = float("-inf")  # time.monotonic() of an embedding and a search
-        self._batcher: Batcher | None = None
+        self._batchers: dict[str, Batcher] = {}  # by space
         self.cores = Cores()
         finder.serve(self._batched, computing=self.cores, full_paths=options.full_paths)
         threads = THREADS_A_CORE * (os.cpu_count() or 1)
@@ -65,15 +66,30 @@ class Service:
         self.metrics.gauge("collection_images", "Images of the collection.", lambda: len(finder))
         self.metrics.gauge("worker_restarts", "Embedding threads replaced.", self.restarts)
 
-    def space(self, name: str | None) -> str:
-        """The space that a client means; only the one that searches use is served.
+    def spaces(self, names: str | None) -> list[str]:
+        """The spaces that a client means, `a,b`; none: the one that searches use.
 
         Raises UsageError."""
-        space = self.finder.space()
-        meant = self.options.model_aliases.get(name, name) if name else space
-        if meant != space:
-            raise UsageError(f"{name}: there is no such space here; there is: {space}")
-        return space
+        used = self.finder.space()
+        if not names:
+            return [used]
+        known = {used: None, **dict.fromkeys(self.finder.collection.spaces())}
+        meant = []
+        for name in names.split(","):
+            space = name if name in known else self.options.model_aliases.get(name, name)
+            if space not in known:
+                raise UsageError(
+                    f"{name}: there is no such space here; there is: {', '.join(known)}"
+                )
+            meant.append(space)
+        return meant
+
+    def space(self, name: str | None) -> str:
+        """The same for what takes only one."""
+        first, *others = self.spaces(name)
+        if others:
+            raise UsageError(f"{name}: name one space; only a search takes several")
+        return first
 
     # work
 
@@ -83,9 +99,10 @@ class Service:
         return self._admitted >= self._places
 
     async def work(
-        self, request: Request, call: Callable[[], Result], *, embeds: bool = False
+        self, request: Request, call: Callable[[], Result], *, embeds: str | None = None
     ) -> Result:
-        """The result of `call`, made on another thread; `embeds`: the model is part of it.
+        """The result of `call`, made on another thread; `embeds`: the space whose model is part of
+        it.
 
         Raises OverloadedError at once when too many wait already, or when it takes too long, and
         ClientGoneError as soon as the client has hung up: the work then ends at its next stage.
@@ -114,15 +131,17 @@ class Service:
         self.metrics.dropped.inc()
         raise ClientGoneError
 
-    def _submit(self, call: Callable[[], Result], embeds: bool) -> "tuple[Job, Future[Result]]":
+    def _submit(
+        self, call: Callable[[], Result], embeds: str | None
+    ) -> "tuple[Job, Future[Result]]":
         with self._counting:
             if self.is_full:
                 self.metrics.rejected.inc()
                 raise OverloadedError(RETRY_AFTER)
             self._admitted += 1
         job = Job()
-        if embeds and self._batcher is not None:
-            self._batcher.expect(job)
+        if embeds in self._batchers:
+            self._batchers[embeds].expect(job)
         # with the context, so that log lines have the request's id
         running = self._pool.submit(copy_context().run, self._run, job, call)
         running.add_done_callback(partial(self._leave, job))  # also when it never began
@@ -135,8 +154,8 @@ class Service:
     def _leave(self, job: Job, running: "Future[Result]") -> None:
         with self._counting:
             self._admitted -= 1
-        if self._batcher is not None:
-            self._batcher.unexpect(job)
+        if isinstance(job.expected_by, Batcher):
+            job.expected_by.unexpect(job)
         self.metrics.observe(job)
 
     async def fetch_all(self, request: Request, urls: Sequence[str]) -> list[bytes | FetchError]:
@@ -186,40 +205,44 @@ class Service:
 
     def queue_depth(self) -> int:
         """Images that wait for the model."""
-        return self._batcher.depth if self._batcher is not None else 0
+        return sum(batcher.depth for batcher in list(self._batchers.values()))
 
     def restarts(self) -> int:
         """Embedding threads that hung or ended."""
-        return self._batcher.restarts if self._batcher is not None else 0
+        return sum(batcher.restarts for batcher in list(self._batchers.values()))
 
     def check(self) -> None:
         """Replace what hangs."""
-        if self._batcher is not None and not self._batcher.check():
+        checked = [batcher.check() for batcher in list(self._batchers.values())]
+        if not all(checked):
             self.last_success = float("-inf")
 
     def close(self) -> None:
         """Finish what runs, flush, and let other processes use the collection."""
+        self.filling.close()
         self._fetcher.close()
         self._fetches.shutdown(cancel_futures=True)
         self._pool.shutdown()
-        if self._batcher is not None:
-            self._batcher.close()
+        for batcher in self._batchers.values():
+            batcher.close()
         self.map.close()
         self.finder.close()
 
-    def _batched(self, model: Embedder) -> Embedder:
+    def _batched(self, space: str, model: Embedder) -> Embedder:
         threads = min(os.cpu_count() or 1, LONE_THREADS)
-        lone = model.with_threads(threads) if isinstance(model, OnnxEmbedder) else None
+        lone = None
+        if isinstance(model, OnnxEmbedder) and model.on_cpu:
+            lone = model.with_threads(threads)
         kind = TextBatcher if isinstance(model, TextEmbedder) else Batcher
-        self._batcher = kind(
+        self._batchers[space] = kind(
             model,
             lone=lone,
             cores=self.cores,
             # on a CPU images go through this model one by one: a larger batch is worth no wait
-            max_wait=0 if isinstance(model, OnnxEmbedder) else MAX_WAIT,
+            max_wait=MAX_WAIT if lone is None else 0,
             on_batch=self.metrics.batch_size.observe,
         )
-        return self._batcher
+        return self._batchers[space]
 
 
 async def disconnected(request: Request) -> None:

@@ -7,9 +7,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from imagefinder._version import __version__
 from imagefinder.serve.metadata import FINITE, NewMetadata
-from imagefinder.types import Metadata
+from imagefinder.types import Distance, Metadata
 
-Score = Annotated[float, Field(description="Cosine similarity, -1 to 1.")]
+Score = Annotated[
+    float,
+    Field(
+        description="Greater is more alike. The cosine similarity, -1 to 1, unless `/v1/models`"
+        " says something else of the space; of several spaces the fused rank, 0 to 1."
+    ),
+]
 WireMetadata = dict[str, JsonValue]
 
 RECORD: dict[str, JsonValue] = {
@@ -143,7 +149,9 @@ class EmbedAnswer(BaseModel):
 
     model: str
     dim: int
-    embeddings: list[list[float]] = Field(description="One row an image, of unit length.")
+    embeddings: list[list[float]] = Field(
+        description="One row an image, of unit length where the space compares by cosine."
+    )
 
 
 class StatusAnswer(BaseModel):
@@ -255,18 +263,44 @@ class MapAnswer(BaseModel):
 
 
 class WireModel(BaseModel):
-    name: str
+    name: str = Field(description="Of the space; what `space` takes.")
     dim: int
     default: bool = Field(description="Whether searches use it when they name none.")
     text: bool = Field(description="Whether it understands words.")
+    distance: Distance = Field(
+        description="What a score is. `cosine`: the cosine similarity; `dot`: the dot product;"
+        " `euclidean`: minus the Euclidean distance. Greater is more alike."
+    )
+    images: int = Field(description="How many it has.")
+    behind: int = Field(description="How many of the collection it lacks.")
 
 
 class ModelsAnswer(BaseModel):
     model_config = example(
-        {"models": [{"name": "efficientnet-lite0", "dim": 256, "default": True, "text": False}]}
+        {
+            "models": [
+                {
+                    "name": "efficientnet-lite0",
+                    "dim": 256,
+                    "default": True,
+                    "text": False,
+                    "distance": "cosine",
+                    "images": 304,
+                    "behind": 0,
+                }
+            ],
+            "filling": None,
+        }
     )
 
     models: list[WireModel]
+    filling: str | None = Field(description="The model by which images are being embedded now.")
+
+
+class SpaceChange(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"default": True}]})
+
+    default: Literal[True] = Field(description="Searches that name no space use this one.")
 
 
 class WireSkipped(BaseModel):

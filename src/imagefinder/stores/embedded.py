@@ -21,8 +21,8 @@ from imagefinder.stores.embedded_schema import EMBEDDING, RECORD, document
 from imagefinder.stores.embedded_search import Search, bucket_page, images_of, parts
 from imagefinder.stores.ids import check_ids, key_of, possible
 from imagefinder.stores.record_json import from_json
-from imagefinder.stores.vectors import unit_rows
-from imagefinder.types import ImageRecord, Scored
+from imagefinder.stores.vectors import image_rows, query_rows
+from imagefinder.types import Distance, ImageRecord, Scored
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings
@@ -44,9 +44,9 @@ class EmbeddedStore:
     """A VectorStore in a directory. One process may have it open."""
 
     @classmethod
-    def create(cls, path: Path, dim: int) -> "EmbeddedStore":
+    def create(cls, path: Path, dim: int, distance: Distance = "cosine") -> "EmbeddedStore":
         """Raises StoreError where something is already."""
-        create(path, dim)
+        create(path, dim, distance)
         return cls.open(path)
 
     @classmethod
@@ -56,7 +56,8 @@ class EmbeddedStore:
 
     def __init__(self, path: Path, generation: Generation) -> None:
         """Use `create` or `open`."""
-        self._path, self._current, self._dim = path, generation, generation.dim
+        self._path, self._current = path, generation
+        self._dim, self._distance = generation.dim, generation.distance
         self._bytes_each = 4 * self._dim + RECORD_BYTES
         self._unsaved, self._written = 0, False  # bytes since the last flush; anything at all
         self._count = generation.count()
@@ -70,10 +71,14 @@ class EmbeddedStore:
     def dim(self) -> int:
         return self._dim
 
+    @property
+    def distance(self) -> Distance:
+        return self._distance
+
     def upsert(self, records: Sequence[ImageRecord], embeddings: "Embeddings") -> None:
         """Of records with one id the last wins. Raises StoreError for an id that cannot be stored,
         before anything is written."""
-        rows = unit_rows(embeddings, self._dim, len(records), what="image")
+        rows = image_rows(embeddings, self._dim, len(records), self._distance)
         check_ids(record.id for record in records)
         last = {record.id: index for index, record in enumerate(records)}
         with self._writes(last, rows=len(last)):
@@ -113,11 +118,11 @@ class EmbeddedStore:
     ) -> list[list[Scored]]:
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 image")
-        rows = unit_rows(queries, self._dim, what="query")
+        rows = query_rows(queries, self._dim, self._distance)
         self._check_open()
         where = widened(filter.root) if filter is not None and set_up() else None
         exact = exact or self._count <= EXACT_BELOW
-        search = Search(self._inside, k, filter, where, exact, self._count)
+        search = Search(self._inside, self._distance, k, filter, where, exact, self._count)
         return [search.closest(row) for row in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":

@@ -19,8 +19,9 @@ import zvec
 
 from imagefinder.errors import CollectionDamagedError, StoreError
 from imagefinder.stores.embedded_engine import check_space, check_writable, set_up, translated
-from imagefinder.stores.embedded_schema import EMBEDDING, schema
+from imagefinder.stores.embedded_schema import EMBEDDING, distance_of, schema
 from imagefinder.stores.gate import Gate
+from imagefinder.types import Distance
 
 __all__ = ["Generation", "create", "open_current"]
 
@@ -37,10 +38,17 @@ class Generation:
 
     @property
     def dim(self) -> int:
-        embedding = self.zvec.schema.vector(EMBEDDING)
-        if embedding is None:
-            raise CollectionDamagedError(f"{self.folder} holds no embeddings; restore a backup")
-        return int(embedding.dimension)
+        return int(self._embedding.dimension)
+
+    @property
+    def distance(self) -> Distance:
+        distance = distance_of(self._embedding)
+        if distance is None:
+            raise CollectionDamagedError(
+                f"{self.folder} compares embeddings in a way that is not known here; update"
+                " imagefinder, or restore a backup"
+            )
+        return distance
 
     @property
     def indexed(self) -> float:
@@ -75,7 +83,7 @@ class Generation:
         """An empty one beside this one."""
         folder = self.folder.with_name(str(int(self.folder.name) + 1))
         shutil.rmtree(folder, ignore_errors=True)
-        return _made(folder, self.dim)
+        return _made(folder, self.dim, self.distance)
 
     def save(self) -> None:
         """Everything on the disk itself, also for a power cut. zvec writes embeddings through
@@ -100,8 +108,15 @@ class Generation:
             self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def _embedding(self) -> zvec.VectorSchema:
+        embedding = self.zvec.schema.vector(EMBEDDING)
+        if embedding is None:
+            raise CollectionDamagedError(f"{self.folder} holds no embeddings; restore a backup")
+        return embedding
 
-def create(path: Path, dim: int) -> None:
+
+def create(path: Path, dim: int, distance: Distance) -> None:
     """Raises StoreError where something is already. A crash leaves all of it or nothing."""
     if path.exists():
         raise StoreError(f"{path} exists already; open it, or choose another place")
@@ -111,7 +126,7 @@ def create(path: Path, dim: int) -> None:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
         check_space(new, 0)
-        _made(new / "1", dim).close()
+        _made(new / "1", dim, distance).close()
         _name(new / "1")
         new.rename(path)
 
@@ -138,8 +153,8 @@ def open_current(path: Path) -> Generation:
     return generation
 
 
-def _made(folder: Path, dim: int) -> Generation:
-    return Generation(folder, zvec.create_and_open(str(folder), schema(dim)))
+def _made(folder: Path, dim: int, distance: Distance) -> Generation:
+    return Generation(folder, zvec.create_and_open(str(folder), schema(dim, distance)))
 
 
 def _name(folder: Path) -> None:

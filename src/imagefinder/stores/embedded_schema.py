@@ -18,12 +18,22 @@ from imagefinder.filters import canonical
 from imagefinder.stores.embedded_tokens import tokens_of
 from imagefinder.stores.ids import key_of
 from imagefinder.stores.record_json import to_json
-from imagefinder.types import ImageRecord
+from imagefinder.types import Distance, ImageRecord
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding
 
-__all__ = ["BUCKET", "BUCKETS", "EMBEDDING", "RECORD", "TOKENS", "bucket_of", "document", "schema"]
+__all__ = [
+    "BUCKET",
+    "BUCKETS",
+    "EMBEDDING",
+    "RECORD",
+    "TOKENS",
+    "bucket_of",
+    "distance_of",
+    "document",
+    "schema",
+]
 
 EMBEDDING = "embedding"
 RECORD = "record"  # the whole record as JSON
@@ -31,12 +41,18 @@ TOKENS = "tokens"  # what filters look up
 BUCKET = "bucket"  # a hash of the id: cuts a collection into parts that writes do not move
 BUCKETS = 1 << 32
 
+METRICS: dict[Distance, MetricType] = {
+    "cosine": MetricType.COSINE,
+    "euclidean": MetricType.L2,
+    "dot": MetricType.IP,
+}
 
-def schema(dim: int) -> CollectionSchema:
+
+def schema(dim: int, distance: Distance) -> CollectionSchema:
     lookup, ranges = InvertIndexParam(), InvertIndexParam(enable_range_optimization=True)
     # No int8 beside the float32: it is no faster to search, and without it a linear search is
     # exact. It would build in two thirds of the time.
-    graph = HnswIndexParam(metric_type=MetricType.COSINE, m=16, ef_construction=100)
+    graph = HnswIndexParam(metric_type=METRICS[distance], m=16, ef_construction=100)
     return CollectionSchema(
         name="space",
         fields=[
@@ -46,6 +62,12 @@ def schema(dim: int) -> CollectionSchema:
         ],
         vectors=VectorSchema(EMBEDDING, DataType.VECTOR_FP32, dim, index_param=graph),
     )
+
+
+def distance_of(embedding: VectorSchema) -> Distance | None:
+    """What `schema` was told; None for a metric that it never chooses."""
+    metric = getattr(embedding.index_param, "metric_type", None)
+    return next((distance for distance, each in METRICS.items() if each == metric), None)
 
 
 def document(record: ImageRecord, embedding: "Embedding | None" = None) -> Doc:

@@ -1,6 +1,7 @@
 """Searching one zvec collection: the right k, with filters and ties, whatever zvec can say."""
 
 import heapq
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from zvec import Collection, Doc, HnswQueryParam, Query
 from imagefinder.filters import Filter
 from imagefinder.stores.embedded_schema import BUCKET, BUCKETS, EMBEDDING, RECORD, TOKENS
 from imagefinder.stores.record_json import from_json
-from imagefinder.stores.vectors import similarities
-from imagefinder.types import ImageRecord, Scored
+from imagefinder.stores.vectors import scores
+from imagefinder.types import Distance, ImageRecord, Scored
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings
@@ -33,6 +34,7 @@ class Search:
     """What is the same for every query of a call."""
 
     inside: Callable[[], AbstractContextManager[Collection]]  # nobody writes meanwhile
+    distance: Distance
     k: int
     filter: Filter | None
     where: str | None  # in zvec's language; lets through at least what the filter does
@@ -56,7 +58,7 @@ class Search:
                 linear = True
                 continue
             if len(hits) >= self.k:
-                if hits[self.k - 1].score > _score(docs[-1]):
+                if hits[self.k - 1].score > self._score(docs[-1]):
                     return hits[: self.k]
                 linear = True
             page = page * 4 if page == MAX_PAGE else min(page * 4, MAX_PAGE)
@@ -72,7 +74,7 @@ class Search:
             )
 
     def _verified(self, docs: list[Doc]) -> list[Scored]:
-        hits = [Scored(from_json(doc.fields[RECORD]), _score(doc)) for doc in docs]
+        hits = [Scored(from_json(doc.fields[RECORD]), self._score(doc)) for doc in docs]
         if self.filter is not None:
             hits = [hit for hit in hits if self.filter.matches(hit.record)]
         return sorted(hits, key=_rank)
@@ -84,10 +86,23 @@ class Search:
             with self.inside() as zvec:
                 docs = bucket_page(zvec, low, high, self.where)
             records, rows = images_of(docs)
-            scored = map(Scored, records, similarities(rows, query))
+            scored = map(Scored, records, scores(rows, query, self.distance))
             matching = [h for h in scored if self.filter is None or self.filter.matches(h.record)]
             best = heapq.nsmallest(self.k, best + matching, key=_rank)
         return best
+
+    def _score(self, doc: Doc) -> float:
+        """Of what zvec gives, in float32: the dot product, good to 2e-7 of the product of the
+        lengths; the sum of the squared differences, good to 5e-7 of it, and 0 of an image from
+        itself; the cosine distance, of an image from itself up to 2e-7 below 0."""
+        given = doc.score or 0.0
+        match self.distance:
+            case "dot":
+                return given
+            case "euclidean":
+                return 0.0 - math.sqrt(given)  # 0.0 -: never -0.0; equal only for equal squares
+            case "cosine":
+                return min(1.0, max(-1.0, 1.0 - given))
 
 
 def parts(count: int) -> Iterator[tuple[int, int]]:
@@ -116,11 +131,6 @@ def bucket_page(zvec: Collection, low: int, high: int, where: str | None = None)
 def images_of(docs: list[Doc]) -> tuple[list[ImageRecord], "Embeddings"]:
     rows = np.array([doc.vectors[EMBEDDING] for doc in docs], dtype=np.float32)
     return [from_json(doc.fields[RECORD]) for doc in docs], rows
-
-
-def _score(doc: Doc) -> float:
-    """zvec gives the cosine distance, in float32: an image is up to 2e-7 below 0 from itself."""
-    return min(1.0, max(-1.0, 1.0 - (doc.score or 0.0)))
 
 
 def _rank(hit: Scored) -> tuple[float, str]:

@@ -10,8 +10,8 @@ import numpy as np
 from imagefinder.errors import StoreError, UsageError
 from imagefinder.filters import Filter
 from imagefinder.stores.ids import check_ids
-from imagefinder.stores.vectors import similarities, unit_rows
-from imagefinder.types import ImageRecord, Scored
+from imagefinder.stores.vectors import image_rows, query_rows, scores
+from imagefinder.types import Distance, ImageRecord, Scored
 
 if TYPE_CHECKING:
     from imagefinder.arrays import Embedding, Embeddings
@@ -28,8 +28,8 @@ class _Item:
 class ExactStore:
     """A VectorStore that every other one is compared with. Nothing outlives the process."""
 
-    def __init__(self, dim: int) -> None:
-        self._dim = dim
+    def __init__(self, dim: int, distance: Distance = "cosine") -> None:
+        self._dim, self._distance = dim, distance
         self._items: dict[str, _Item] | None = {}
         self._lock = threading.Lock()
 
@@ -37,8 +37,12 @@ class ExactStore:
     def dim(self) -> int:
         return self._dim
 
+    @property
+    def distance(self) -> Distance:
+        return self._distance
+
     def upsert(self, records: Sequence[ImageRecord], embeddings: "Embeddings") -> None:
-        rows = unit_rows(embeddings, self._dim, len(records), what="image")
+        rows = image_rows(embeddings, self._dim, len(records), self._distance)
         check_ids(record.id for record in records)
         with self._lock:
             for record, row in zip(records, rows, strict=True):
@@ -76,9 +80,9 @@ class ExactStore:
     ) -> list[list[Scored]]:
         if k < 1:
             raise UsageError(f"k is {k}; ask for at least 1 image")
-        rows = unit_rows(queries, self._dim, what="query")
+        rows = query_rows(queries, self._dim, self._distance)
         items = [item for item in self._snapshot() if filter is None or filter.matches(item.record)]
-        return [_closest(items, query, k) for query in rows]
+        return [_closest(items, query, k, self._distance) for query in rows]
 
     def scan(self) -> "Iterator[tuple[ImageRecord, Embedding]]":
         for item in self._snapshot():
@@ -115,9 +119,9 @@ class ExactStore:
         return self._items
 
 
-def _closest(items: list[_Item], query: "Embedding", k: int) -> list[Scored]:
+def _closest(items: list[_Item], query: "Embedding", k: int, distance: Distance) -> list[Scored]:
     if not items:
         return []
-    scores = similarities(np.stack([item.embedding for item in items]), query)
-    found = [Scored(item.record, score) for item, score in zip(items, scores, strict=True)]
+    rows = np.stack([item.embedding for item in items])
+    found = map(Scored, [item.record for item in items], scores(rows, query, distance))
     return sorted(found, key=lambda hit: (-hit.score, hit.record.id))[:k]

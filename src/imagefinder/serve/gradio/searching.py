@@ -26,7 +26,7 @@ def runner_of(service: Service) -> Runner:
     async def run(request: Request | None, call: Call) -> list[Captioned]:
         assert request is not None, "there is no queue between"
         try:
-            found = await service.work(request, call, embeds=True)
+            found = await service.work(request, call, embeds=service.finder.space())
         except ImageFinderError as error:
             of_error(error)  # logs what the operator has to know
             raise UsageError(public_text(error)) from error

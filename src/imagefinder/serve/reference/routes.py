@@ -172,10 +172,10 @@ def predict(service: Service) -> APIRouter:
     ) -> Response:
         """The closest images, best first; the number asked for is in the name of their list."""
         model = model_of(service, model_name or image_model_name)
-        fields = fields_of(retrieved_ref)
+        fields, space = fields_of(retrieved_ref), service.space(model)
         search = partial(unlike, service.finder) if ignore_duplicate else service.finder.search
-        searching = partial(search, await file.read(), nb_similar_images)
-        hits = await service.work(request, searching, embeds=True)
+        searching = partial(search, await file.read(), nb_similar_images, space=space)
+        hits = await service.work(request, searching, embeds=space)
         service.succeeded()
         similar = [{field: value_of(hit, field) for field in fields} for hit in hits]
         return JSONResponse(
@@ -292,10 +292,10 @@ async def path_query(request: Request) -> PathQuery:
 
 
 def model_of(service: Service, name: str) -> str:
-    """The model's name as the client knows it. Raises UsageError for one that is not served."""
+    """The model's name as the client knows it."""
     if not name:
-        name = DEFAULT if DEFAULT in service.options.model_aliases else service.space(None)
-    service.space(name)
+        served = {*service.options.model_aliases, *service.finder.collection.spaces()}
+        name = DEFAULT if DEFAULT in served else service.space(None)
     return name
 
 
@@ -313,12 +313,14 @@ def fields_of(text: str) -> list[str]:
 
 
 async def closest(service: Service, request: Request, read: Callable[[], bytes]) -> list[Hit]:
-    hits = await service.work(request, lambda: service.finder.search(read(), CLOSEST), embeds=True)
+    space = service.space(None)
+    search = service.finder.search
+    hits = await service.work(request, lambda: search(read(), CLOSEST, space=space), embeds=space)
     service.succeeded()
     return hits
 
 
-def unlike(finder: LocalFinder, data: bytes, count: int) -> list[Hit]:
+def unlike(finder: LocalFinder, data: bytes, count: int, *, space: str) -> list[Hit]:
     """The closest images that have not the same bytes."""
     content = sha256(data).hexdigest()
 
@@ -326,7 +328,7 @@ def unlike(finder: LocalFinder, data: bytes, count: int) -> list[Hit]:
         contents = finder.contents([hit.id for hit in hits])
         return {id for id, known in contents.items() if known == content}
 
-    return first_without(copies, partial(finder.search, data), count)
+    return first_without(copies, partial(finder.search, data, space=space), count)
 
 
 # into the answer

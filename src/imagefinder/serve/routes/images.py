@@ -123,7 +123,7 @@ def routes(service: Service) -> APIRouter:
             else:
                 skipped.append(WireSkippedUpload(name=name, reason=public_text(data)))
         adding = partial(finder.add, uploads, source=source)
-        report = await service.work(request, adding, embeds=True)
+        report = await service.work(request, adding, embeds=finder.space())
         skipped += [WireSkippedUpload(name=s.uri, reason=scrub(s.reason)) for s in report.skipped]
         return AddAnswer(
             added=report.added,

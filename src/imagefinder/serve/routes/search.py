@@ -79,7 +79,13 @@ def routes(service: Service) -> APIRouter:
                 " same: a cosine similarity of 0.99 and more."
             ),
         ] = False,
-        space: Annotated[str, Form(description="The space to search in.")] = "",
+        space: Annotated[
+            str,
+            Form(
+                description="The space to search in, of `/v1/models`; of several, with commas, the"
+                " rankings are fused."
+            ),
+        ] = "",
         preview: Annotated[
             bool,
             Form(
@@ -93,7 +99,7 @@ def routes(service: Service) -> APIRouter:
         The query is any number of images, URLs, ids and texts: the weighted mean of their
         embeddings is searched for. A browser (`Accept: text/html`) gets a page of pictures."""
         start = perf_counter()
-        model = service.space(space)
+        spaces = service.spaces(space)
         files = [data for _, data in await read_files(image)]
         check_parts(len(files) + len(filled(url)) + len(filled(id)) + len(filled(text)))
         fetched = whole(await service.fetch_all(request, filled(url)))
@@ -101,14 +107,19 @@ def routes(service: Service) -> APIRouter:
 
         def answer() -> Response:
             hits = finder.search(
-                query, k, filter=filter or None, exact=exact, exclude_same=exclude_same
+                query,
+                k,
+                filter=filter or None,
+                exact=exact,
+                exclude_same=exclude_same,
+                space=spaces,
             )
             if files:
                 service.succeeded()
             if wants_page(request):
                 return hits_page(request, files + fetched, hits, options.serve_content)
             found = SearchAnswer(
-                model=model,
+                model=",".join(spaces),
                 took_ms=round((perf_counter() - start) * 1000, 2),
                 hits=[wire_hit(request, hit) for hit in hits],
             )
@@ -117,7 +128,9 @@ def routes(service: Service) -> APIRouter:
                     found.previews = [data_url(thumbnail(data)) for data in files + fetched]
             return json_of(found)
 
-        return await service.work(request, answer, embeds=embeds_picture(query))
+        return await service.work(
+            request, answer, embeds=spaces[0] if embeds_picture(query) else None
+        )
 
     @router.post(
         "/embed",
@@ -140,10 +153,10 @@ def routes(service: Service) -> APIRouter:
         query = query_of(files, filled(id), filled(text), box, "")
 
         def answer() -> Response:
-            rows = [finder.embed(Query((part,))).tolist() for part in query.parts]
+            rows = [finder.embed(Query((part,)), space=model).tolist() for part in query.parts]
             return json_of(EmbedAnswer(model=model, dim=len(rows[0]), embeddings=rows))
 
-        return await service.work(request, answer, embeds=embeds_picture(query))
+        return await service.work(request, answer, embeds=model if embeds_picture(query) else None)
 
     return router
 

@@ -16,10 +16,8 @@ from imagefinder.serve.service import Service
 from imagefinder.serve.wire import (
     FieldsAnswer,
     MapAnswer,
-    ModelsAnswer,
     SkippedAnswer,
     StatusAnswer,
-    WireModel,
     WireSkipped,
 )
 
@@ -34,7 +32,7 @@ FIGURES: Described = {
 
 
 def routes(service: Service) -> APIRouter:
-    """The collection: counts, models, skipped images."""
+    """The collection: counts, skipped images, fields, map."""
     router = APIRouter(prefix="/v1", tags=["collection"], responses=errors())
     finder, options = service.finder, service.options
 
@@ -58,14 +56,6 @@ def routes(service: Service) -> APIRouter:
             max_results=options.max_results,
             max_upload_bytes=options.max_body_bytes,
         )
-
-    @router.get("/models", summary="Models", response_model=ModelsAnswer)
-    async def models(request: Request) -> ModelsAnswer:
-        """The models that searches and embeddings can use."""
-        state = await service.work(request, finder.status)
-        text = await service.work(request, finder.understands_text)
-        model = WireModel(name=state.model, dim=state.dim, default=True, text=text)
-        return ModelsAnswer(models=[model])
 
     @router.get("/skipped", summary="Skipped images", response_model=SkippedAnswer)
     async def skipped(request: Request) -> SkippedAnswer:

@@ -1,4 +1,4 @@
-// How many hits, of which model, with or without the same image, and the filter.
+// How many hits, of which models, with or without the same image, and the filter.
 
 import { current, go } from "./address.js";
 import { $, el } from "./dom.js";
@@ -6,14 +6,19 @@ import { FilterBox } from "./filter.js";
 
 const COUNTS = [12, 24, 60, 200, 1000];
 
+let models = []; // of the collection, as the service tells them
+
 const filter = new FilterBox($("filter"), $("filter-list"), (text) => go({ filter: text }));
 
-export function showOptions(state, { models, max_results: most, textual }) {
+export function showOptions(state, { models: known, max_results: most, textual }) {
+  models = known;
   const counts = [...new Set([...COUNTS, state.k])].filter((k) => k <= most).sort((a, b) => a - b);
   $("count").replaceChildren(...counts.map((k) => choice(k, k, k === state.k)));
   $("space-row").hidden = models.length < 2;
+  const all = models.map(({ name }) => name).join(",");
   $("space").replaceChildren(
-    ...models.map(({ name, default: usual }) => choice(usual ? "" : name, name, usual ? !state.space : name === state.space)),
+    ...models.map((model) => choice(valueOf(model), model.name, valueOf(model) === state.space)),
+    choice(all, "All together", all === state.space),
   );
   $("others").checked = state.others;
   $("text-form").hidden = !textual;
@@ -27,6 +32,18 @@ export function openOptions(open = true) {
   $("options-button").setAttribute("aria-expanded", open);
 }
 
+/** The model that searches use by themselves needs no word in the address. */
+function valueOf({ name, default: usual }) {
+  return usual ? "" : name;
+}
+
+/** The chosen model, or one that understands words where that does not. */
+function spaceForWords(space) {
+  const able = models.filter((model) => model.text);
+  const chosen = able.find((model) => valueOf(model) === space);
+  return chosen || !able.length ? space : valueOf(able[0]);
+}
+
 function choice(value, label, selected) {
   return el("option", { value: String(value), selected }, String(label));
 }
@@ -38,5 +55,7 @@ $("options-button").addEventListener("click", () => openOptions(!$("options").cl
 $("options").addEventListener("submit", (event) => event.preventDefault());
 $("text-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if ($("text").value.trim() !== current().text) go({ view: "search", text: $("text").value.trim(), show: "" });
+  const { text, space } = current();
+  const words = $("text").value.trim();
+  if (words !== text) go({ view: "search", text: words, space: words ? spaceForWords(space) : space, show: "" });
 });

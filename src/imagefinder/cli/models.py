@@ -1,0 +1,240 @@
+"""imagefinder models: what there is, and the models of a collection"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagefinder.cli.app import INTERRUPTED, app
+from imagefinder.cli.indexing import asked_to_stop, summarise_space
+from imagefinder.cli.opening import distance_of, open_finder
+from imagefinder.cli.options import (
+    CollectionOption,
+    DeviceOption,
+    DistanceOption,
+    JsonOption,
+    YesOption,
+)
+from imagefinder.cli.output import human_bytes, note, plain, show_json, show_rows
+from imagefinder.cli.progress import BarProgress, FetchProgress
+from imagefinder.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagefinder.models import RowModel
+
+models = typer.Typer(
+    help="List models, fetch them, and search a collection by several.",
+    epilog="Example:  imagefinder models add clip-vit-b32 -c photos",
+    invoke_without_command=True,
+)
+app.add_typer(models, name="models")
+
+NamesArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="NAME", help="As `imagefinder models` lists.", show_default=False),
+]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A name that `imagefinder models` lists, a folder, or ORG/NAME of the hub.",
+        show_default=False,
+    ),
+]
+SpaceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="As `imagefinder status` lists; a model's name.", show_default=False
+    ),
+]
+
+
+@models.callback()
+def list_models(context: typer.Context, json: JsonOption = False) -> None:
+    """List models, fetch them, and search a collection by several."""
+    if context.invoked_subcommand is not None:
+        return
+    from imagefinder.models import RowModel, catalog
+
+    known = [RowModel(row) for row in catalog().values()]
+    if json:
+        show_json([as_json(model) for model in known])
+        return
+    titles = ("model", "dim", "input", "download", "licence", "text", "here", "tried with")
+    show_rows(titles, map(as_row, known), right="dim input download")
+
+
+@models.command(epilog="Example:  imagefinder models pull resnet50")
+def pull(names: NamesArgument) -> None:
+    """Fetch models from the hub, so that they work without a network from then on."""
+    for model in map(row_model, names):
+        fetched = list(model.pull(on_fetch=FetchProgress()))
+        size = sum(path.stat().st_size for _, (path, _) in fetched)
+        note(f"{model.name}: {human_bytes(size)} here, verified" if fetched else built_in(model))
+
+
+@models.command(epilog="Example:  imagefinder models remove resnet50")
+def remove(names: NamesArgument) -> None:
+    """Delete the fetched files of models; collections keep their embeddings."""
+    from imagefinder.models.hub import forget
+
+    for model in map(row_model, names):
+        freed = forget(model.files)
+        note(f"{model.name}: {human_bytes(freed)} freed" if model.files else built_in(model))
+
+
+@models.command(epilog="Example:  imagefinder models show ./my-model")
+def show(model: ModelArgument, json: JsonOption = False) -> None:
+    """Load a model, and say what it is: which output is taken, how pictures are prepared."""
+    from imagefinder.models import find_model
+
+    named = find_model(model)
+    spec = named.load(fetch=False).spec
+    how = spec.preprocessing
+    facts = {
+        "name": spec.name,
+        "dim": spec.dim,
+        "text": named.has_text,
+        "output": spec.output or "its only one",
+        "input": f"{how.width} x {how.height}",
+        "resize": how.resize + (f" from {how.shortest}" if how.shortest else ""),
+        "resample": how.resample,
+        "mean": how.mean,
+        "std": how.std,
+        "sha256": spec.sha256,
+        "fingerprint": spec.fingerprint,
+    }
+    if json:
+        show_json(facts)
+    else:
+        show_rows(("", ""), list(facts.items()))
+
+
+@models.command(epilog="Example:  imagefinder models add clip-vit-b32 -c photos")
+def add(
+    model: ModelArgument,
+    distance: DistanceOption = None,
+    device: DeviceOption = "auto",
+    collection: CollectionOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Embed every image of the collection by another model, beside what is there.
+
+    What is there keeps answering. A run that was cut off goes on where it stopped."""
+    compared = distance_of(distance)
+    with open_finder(collection, device=device) as finder, asked_to_stop() as stop:
+        with BarProgress("embedding") as progress:
+            report = finder.add_space(model, distance=compared, stop=stop, on_progress=progress)
+        spaces = {space.name: space for space in finder.spaces()}
+    space = spaces[report.space]
+    if json:
+        facts = {"space": report.space, "added": report.added, "skipped": report.skipped}
+        show_json({**facts, "images": space.images, "behind": space.behind})
+    else:
+        summarise_space(report)
+        if report.interrupted:
+            note("  interrupted; the same command goes on where this one stopped")
+        elif not space.in_use:
+            note(
+                f"  to search by it: --space {space.name};"
+                f" from now on: imagefinder models use {space.name}"
+            )
+    if report.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+@models.command(epilog="Example:  imagefinder models use clip-vit-b32 -c photos")
+def use(space: SpaceArgument, collection: CollectionOption = None) -> None:
+    """Search by this model from now on; using the other one again takes it back."""
+    from imagefinder.cli.searching import behind
+
+    with open_finder(collection) as finder:
+        before = next((one.name for one in finder.spaces() if one.in_use), None)
+        finder.use_space(space)
+        (state,) = (one for one in finder.spaces() if one.name == space)
+    back = f"; back: imagefinder models use {before}" if before not in (None, space) else ""
+    note(f"searches use {space} now{back}")
+    if state.behind:
+        note(behind(state))
+
+
+@models.command(epilog="Example:  imagefinder models drop resnet50 -c photos")
+def drop(space: SpaceArgument, yes: YesOption = False, collection: CollectionOption = None) -> None:
+    """Delete a model's embeddings from the collection; the images and other models' stay."""
+    with open_finder(collection) as finder:
+        states = {one.name: one for one in finder.spaces()}
+        if space in states and not yes:
+            count = states[space].images
+            typer.confirm(f"Delete the {count} embeddings of {plain(space)}?", abort=True, err=True)
+        finder.drop_space(space)
+    note(f"dropped {plain(space)}")
+
+
+@models.command(epilog="Example:  imagefinder models convert facebook/dinov2-small ./dinov2-small")
+def convert(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="A folder of transformers, or ORG/NAME of the hub.",
+            show_default=False,
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="The new folder.", show_default=False)
+    ],
+) -> None:
+    """Make a model of transformers into an ONNX one, which needs no PyTorch."""
+    from imagefinder.models.convert import convert
+
+    converted = convert(model, folder)
+    note(f"{folder}: {converted.summary}")
+    note(f"  to use it: imagefinder index FOLDER --model {folder} -c NAME")
+
+
+def row_model(name: str) -> "RowModel":
+    """Raises UsageError for what is not in the catalogue."""
+    from imagefinder.models import RowModel, find_model
+
+    model = find_model(name)
+    if not isinstance(model, RowModel):
+        raise UsageError(
+            f"{name}: only models of the catalogue are fetched; see: imagefinder models"
+        )
+    return model
+
+
+def built_in(model: "RowModel") -> str:
+    """For what is neither fetched nor deleted."""
+    return f"{model.name}: comes with the package"
+
+
+def as_json(model: "RowModel") -> dict[str, object]:
+    """A row as `--json` shows it."""
+    row = model.row
+    return {
+        "name": row.name,
+        "dim": row.dim,
+        "size": row.size,
+        "bytes": row.bytes,
+        "licence": row.licence,
+        "text": model.has_text,
+        "present": model.present,
+        "tried": row.tried,
+        "variants": list(row.variants),
+    }
+
+
+def as_row(model: "RowModel") -> tuple[object, ...]:
+    """The same for people."""
+    row = model.row
+    return (
+        row.name,
+        row.dim,
+        f"{row.size} px",
+        human_bytes(row.bytes) if row.bytes else "-",
+        row.licence,
+        "yes" if model.has_text else "no",
+        "yes" if model.present else "no",
+        "real files" if row.tried else "stand-ins",
+    )
