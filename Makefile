@@ -19,7 +19,7 @@ export PYTHON VENV IMAGE_PATH
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
 .DEFAULT_GOAL := help
 .PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve \
-	screenshots bench lock wheel build run-container clean run-env dev-env all-env
+	screenshots bench bench-models lock wheel build run-container clean run-env dev-env all-env
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,9 @@ screenshots: all-env ## make the pictures of the page anew, for the docs and the
 
 bench: dev-env ## run the benchmarks and compare with the last results
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+bench-models: dev-env ## measure the models that are here, for the docs (ARGS='--model ./my-model')
+	@$(BIN)/python -m benchmarks models $(ARGS)
 
 wheel: dev-env ## build the wheel and the source archive into dist/
 	@rm -rf dist

@@ -1,8 +1,9 @@
 """What stands in for a reader's machine when the docs run: a home with pictures, and the web.
 
 The home has `Pictures/` with 45 of the demo images in folders (some with what a camera writes into
-a file), `photo.jpg`, the tiger of the demo queries, and `images.csv`, a table of URLs. Of the web,
-http://example.com/NAME is the demo image of that name; everything else is not found.
+a file), `photo.jpg`, the tiger of the demo queries, `images.csv`, a table of URLs, and `my-model`,
+the folder of a small model. Of the web, http://example.com/NAME is the demo image of that name;
+everything else is not found. The model hub has small graphs of the catalogue's structure.
 """
 
 import os
@@ -18,6 +19,8 @@ from pathlib import Path
 
 from PIL import Image
 from PIL.ExifTags import IFD, Base
+
+from tests.toy_models import write_model
 
 DEMO = Path(__file__).resolve().parents[1] / "src" / "imagefinder" / "demo"
 PICTURES = {  # folder: the demo images in it, and how many of each at most
@@ -59,9 +62,10 @@ def make_home(home: Path) -> None:
     (home / "Pictures" / "notes.txt").write_text("What is in these folders.\n")
     shutil.copyfile(DEMO / "queries" / "tiger.jpg", home / "photo.jpg")
     (home / "images.csv").write_text(TABLE)
+    write_model(home / "my-model")
 
 
-def environment(home: Path, proxy: str, port: int) -> dict[str, str]:
+def environment(home: Path, proxy: str, port: int, hub: str = "") -> dict[str, str]:
     """A wide terminal, quiet as far as that can be asked for, and this Python's commands. `port` is
     where services listen."""
     return {
@@ -77,6 +81,7 @@ def environment(home: Path, proxy: str, port: int) -> dict[str, str]:
         "http_proxy": proxy,
         "no_proxy": "127.0.0.1,localhost",
         "IMAGEFINDER_PORT": str(port),
+        "HF_ENDPOINT": hub,
     }
 
 

@@ -5,13 +5,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import sleep
 
+import numpy as np
 import pytest
 
-from benchmarks import page, results, service, soak
+from benchmarks import models, page, results, service, soak
 from benchmarks.load.http import Answer
 from benchmarks.load.plan import LoadError, Outcome, Plan, carried_out
 from benchmarks.load.tally import Tally
+from benchmarks.model_run import Quality, measured, quality_of
 from benchmarks.results import Figure
+from imagefinder.models import DEFAULT_MODEL, RowModel, catalog, find_model
+from tests.hub_catalog import at_the_rows_commits
+from tests.hub_server import HubServer, hub
+from tests.small_graphs import pooled_network, repositories
 
 HITS = b'{"hits":[{"id":"a"}]}'
 Answering = Callable[[BaseHTTPRequestHandler], None]
@@ -170,3 +176,89 @@ def test_memory_is_compared_after_the_warm_up() -> None:
     memory = [(float(at), 100 if at < 20 else 200 if at < 75 else 210) for at in range(100)]
     soaked = soak.Soaked(100.0, Tally(), memory)
     assert (soaked.before, soaked.after) == (200, 210)
+
+
+def test_the_model_table_is_that_of_the_last_result() -> None:
+    page = models.rendered(models.last())
+    assert page == models.PAGE.read_text(encoding="utf-8"), (
+        "make it anew: python -m benchmarks.models"
+    )
+    cells = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [line[0].strip("|` ") for line in cells] == 2 * list(catalog())
+    assert [line[0].strip("|` ") for line in cells if "real files" in line[-1]] == [DEFAULT_MODEL]
+
+
+def test_a_model_table_without_figures_has_none() -> None:
+    page = models.rendered({})
+    assert "Nothing was measured yet." in page
+    assert page.count("not measured") == len(catalog())
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with hub(repositories(), monkeypatch, tmp_path) as server:
+        at_the_rows_commits(server)
+        yield server
+
+
+def test_every_row_of_the_catalogue_can_be_measured(server: HubServer) -> None:
+    for model in map(RowModel, catalog().values()):
+        list(model.pull())
+        server.requests.clear()
+        run = measured(model, rounds=2, images=10)
+        assert server.requests == []
+        assert run.dim == model.row.dim
+        assert len(run.images_per_second) == 2
+        assert run.quality.low < run.quality.mean_average_precision < run.quality.high
+        if model.graph is not None:
+            files = repositories()[model.graph.repository]
+            assert run.graph_bytes == len(files[model.graph.path])
+
+
+def test_what_is_here_is_measured_in_processes_and_fills_its_rows(
+    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my-model"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(pooled_network(32))
+    config = repositories()["Qdrant/resnet50-onnx"]["preprocessor_config.json"]
+    (folder / "preprocessor_config.json").write_bytes(config)
+    for name in ("clip-vit-b32", "dinov2-small:fp16"):
+        list(find_model(name).pull())  # type: ignore[attr-defined]
+    server.requests.clear()
+    figures = models.run(True, [find_model(str(folder))])
+    assert server.requests == []
+    values = {figure.name: figure.value for figure in figures}
+    dims = {DEFAULT_MODEL: 256, "clip-vit-b32": 512, "dinov2-small:fp16": 384, "my-model": 32}
+    assert {name: values[f"{name}: dimension"] for name in dims} == dims
+    assert len(figures) == 9 * len(dims)
+    assert values["my-model: graph"] == len(pooled_network(32)) / 1e6
+    assert all(values[f"{name}: images embedded"] > 0 for name in dims)
+    assert all(30 < values[f"{name}: peak memory"] < 1000 for name in dims)
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    results.keep("models", figures)
+    page = models.rendered(models.last())
+    lines = [line for line in page.splitlines() if line.startswith("| `")]
+    facts, measured_ones = lines[: len(catalog())], lines[len(catalog()) :]
+    assert "\n".join(facts) in models.rendered({})
+    others = ["dinov2-small:fp16", "my-model"]
+    assert [line.split("`")[1] for line in measured_ones] == [*catalog(), *others]
+    filled = [line.split("`")[1] for line in measured_ones if "not measured" not in line]
+    assert filled == list(dims)
+
+
+def test_quality_is_of_directions_and_of_labels() -> None:
+    random = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], 6)
+    apart = np.repeat(np.eye(3), 6, axis=0) + 0.1 * random.standard_normal((18, 3))
+    lengths = random.uniform(0.1, 10, (18, 1))
+    assert quality_of((apart * lengths).astype(np.float32), labels) == Quality(1, 1, 1, 1, 1)
+    mixed = quality_of(apart.astype(np.float32), np.array([*"abc"] * 6))
+    assert 0.1 < mixed.low < mixed.mean_average_precision < mixed.high < 0.6
+
+
+def test_the_built_in_model_finds_images_of_the_same_label() -> None:
+    run = measured(find_model(DEFAULT_MODEL), rounds=1, images=28)
+    assert (run.dim, run.graph_bytes) == (256, 7_424_342)
+    assert 0.5 < run.quality.low < run.quality.mean_average_precision < run.quality.high < 0.7
+    assert 0 < run.quality.precision_at_5 <= run.quality.precision_at_1 <= 1

@@ -18,6 +18,7 @@ import make_cli_reference
 import make_http_reference
 from tests.doc_page import Page, agree, read_page, run_page
 from tests.doc_standins import environment, free_port, make_home, web
+from tests.hub_catalog import catalogue_hub
 
 ROOT = Path(__file__).resolve().parents[1]
 CARD = ROOT / "src" / "imagefinder" / "models" / "builtin" / "MODEL_CARD.md"  # part of a page
@@ -29,8 +30,9 @@ NOT_RUN = {  # how many blocks of a page are marked so
     "README.md": 2,  # `make run` and `make test`; `pip install`
     "docs/how-to/tables.md": 1,  # a bucket
     "docs/how-to/container.md": 11,  # a container engine
+    "docs/how-to/models.md": 1,  # PyTorch and the real hub
     "docs/how-to/web-page.md": 1,  # `pip install`
-    "docs/reference/cli.md": 3,  # folders that have moved; servers
+    "docs/reference/cli.md": 4,  # folders that have moved; servers; PyTorch
     "docs/reference/http-api.md": 1,  # an address of nowhere
 }
 
@@ -47,9 +49,9 @@ def runs(
 
     def problems(page: Page, home: Path) -> list[str]:
         make_home(home)
-        return run_page(page, home, environment(home, proxy, free_port()))
+        return run_page(page, home, environment(home, proxy, free_port(), hub.url))
 
-    with web() as proxy, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with web() as proxy, catalogue_hub() as hub, ThreadPoolExecutor(os.cpu_count()) as pool:
         longest_first = sorted(pages, key=lambda name: -len(pages[name].steps))
         yield {
             name: pool.submit(problems, pages[name], tmp_path_factory.mktemp("reader") / "home")
@@ -91,7 +93,8 @@ def test_the_http_reference_is_that_of_the_service() -> None:
 
 
 def test_every_variable_of_the_environment_is_explained() -> None:
-    commands = make_cli_reference.command_line().commands.values()
+    group = make_cli_reference.command_line()
+    commands = make_cli_reference.with_subcommands(group).values()
     known = {str(p.envvar) for command in commands for p in command.params if p.envvar}
     assert len(known) > 10
     assert [name for name in known if f"`{name}`" not in text("docs/reference/exit-codes.md")] == []

@@ -259,7 +259,9 @@ def test_another_model_is_refused_with_the_way_out(tmp_path: Path, photos: Path)
     with ImageFinder.open(tmp_path / "collection", model="efficientnet-lite0") as finder:
         with pytest.raises(errors.ModelMismatchError, match="holds embeddings of fake"):
             finder.search("id:00.png")
-        with pytest.raises(errors.ModelMismatchError, match="imagefinder models add efficientnet-lite0"):
+        with pytest.raises(
+            errors.ModelMismatchError, match="imagefinder models add efficientnet-lite0"
+        ):
             finder.index(photos)
 
 

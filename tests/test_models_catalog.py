@@ -17,6 +17,7 @@ from PIL import Image
 from imagefinder import ImageFinder, errors
 from imagefinder.models import DEFAULT_MODEL, catalog, find_model
 from imagefinder.serve.options import ServeOptions
+from tests.hub_catalog import at_the_rows_commits
 from tests.hub_server import HubServer, hub
 from tests.serving import serving
 from tests.small_graphs import repositories
@@ -35,10 +36,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     with hub(repositories(), monkeypatch, tmp_path) as server:
-        for name in FETCHED:
-            for file in find_model(name).files:  # type: ignore[attr-defined]
-                if file.revision not in {"main", server.commit(file.repository)}:
-                    server.at(file.repository, file.revision)
+        at_the_rows_commits(server)
         yield server
 
 
@@ -245,7 +243,7 @@ def test_a_model_added_while_the_service_runs(
             with pytest.raises(errors.UsageError, match=told):
                 remote.add_space(name)
         assert server.requests == []
-        list(find_model("vgg16").pull())  # type: ignore[attr-defined]
+        find_model("vgg16").pull()  # type: ignore[attr-defined]
         done: list[tuple[int, int | None]] = []
         report = remote.add_space("vgg16", on_progress=lambda *far: done.append(far))
         assert (report.space, report.added, report.skipped) == ("vgg16", 8, 0)

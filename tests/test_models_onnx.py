@@ -414,7 +414,9 @@ class OnCuda:
     starts = True
     batches: list[int]
 
-    def __init__(self, graph: bytes, options: ort.SessionOptions, *, providers: list) -> None:
+    def __init__(
+        self, graph: bytes, options: ort.SessionOptions, *, providers: list, **_: object
+    ) -> None:
         self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         self.asked, self.batches = [name for name, _ in providers], []
 

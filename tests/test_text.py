@@ -99,7 +99,7 @@ def test_the_model_tells_whether_it_understands_words(
 ) -> None:
     with served(collection(tmp_path), embedder=model) as service:
         (told,) = service.client.get("/v1/models").json()["models"]
-        assert (told["name"], told["dim"], told["default"], told["text"]) == ("fake", 48, True, text)
+        assert (told["name"], told["default"], told["text"]) == ("fake", True, text)
         status = service.client.post("/v1/search", data={"text": "red"}).status_code
         assert status == (200 if text else 422)
 

@@ -21,6 +21,16 @@ GROUPS = {
     "Keep it right": ("remove", "relocate"),
     "Serve": ("serve", "gradio"),
     "Embeddings out and in": ("export", "import"),
+    "Models": (
+        "models",
+        "models pull",
+        "models add",
+        "models use",
+        "models drop",
+        "models show",
+        "models remove",
+        "models convert",
+    ),
     "Whole collections": ("collections", "backup", "restore", "delete-collection"),
 }
 REST = "More"  # commands that no group names yet
@@ -30,6 +40,7 @@ MARKS = {
     "gradio": "not run: it would serve until Ctrl-C",
     "relocate": "not run: the folders of the example are not there",
     "import": "first: imagefinder export embeddings.csv -c photos",
+    "models convert": "not run: it needs PyTorch and the real hub",
 }
 PLACEHOLDERS = {int: "N", float: "N", str: "TEXT", Path: "FILE"}
 INTRODUCTION = """\
@@ -70,17 +81,28 @@ def general(group: TyperGroup) -> Iterator[str]:
 def grouped(group: TyperGroup) -> Iterator[str]:
     """Every command, once."""
     named = {name for names in GROUPS.values() for name in names}
-    rest = tuple(name for name in group.commands if name not in named)
+    every = with_subcommands(group)
+    rest = tuple(name for name in every if name not in named)
     for title, names in {**GROUPS, REST: rest}.items():
         if names:
             yield f"## {title}\n"
         for name in names:
-            command = group.commands[name]
-            assert isinstance(command, TyperCommand)
-            yield from section(name, command)
+            yield from section(name, every[name])
 
 
-def section(name: str, command: TyperCommand) -> Iterator[str]:
+def with_subcommands(group: TyperGroup) -> dict[str, TyperCommand | TyperGroup]:
+    """Every command by what is typed; a group is one, too."""
+    every: dict[str, TyperCommand | TyperGroup] = {}
+    for name, command in group.commands.items():
+        assert isinstance(command, TyperCommand | TyperGroup)
+        every[name] = command
+        if isinstance(command, TyperGroup):
+            below = with_subcommands(command)
+            every |= {f"{name} {second}": subcommand for second, subcommand in below.items()}
+    return every
+
+
+def section(name: str, command: TyperCommand | TyperGroup) -> Iterator[str]:
     """One command: what it does, how it is called, an example."""
     arguments = [str(p.metavar) for p in command.params if isinstance(p, TyperArgument)]
     yield f"### {name}\n"

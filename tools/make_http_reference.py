@@ -22,7 +22,8 @@ from imagefinder.serve.app import create_app
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "http-api.md"
 SERVICE = "http://127.0.0.1:8000"
-FORM, PROBLEMS = "multipart/form-data", "application/problem+json"
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")  # taken either way
+PROBLEMS = "application/problem+json"
 LINE = 90  # letters of JSON that stay on one line
 PICTURE = "@photo.jpg"  # what the examples send in a field for a file
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -32,6 +33,7 @@ TITLES = {
     "search": "Search",
     "images": "Images",
     "collection": "The collection",
+    "models": "Models",
     "health": "Health and metrics",
     "reference": "Routes of the services before",
 }
@@ -171,7 +173,8 @@ class Description:
             (parameter["name"], parameter["in"], parameter, parameter.get("required", False))
             for parameter in self._parameters(operation)
         ]
-        form = self._resolved(self._bodies(operation).get(FORM, {}).get("schema", {}))
+        forms = (body for kind, body in self._bodies(operation).items() if kind in FORMS)
+        form = self._resolved(next(forms, {}).get("schema", {}))
         rows += [
             (name, "form", field, name in form.get("required", []))
             for name, field in form.get("properties", {}).items()
@@ -253,9 +256,9 @@ class Description:
         """The options of curl for the body: its first form."""
         for kind, content in self._bodies(operation).items():
             example = self._value(content)
-            if kind != FORM and example is not None:
+            if kind not in FORMS and example is not None:
                 yield from ("-H", f"Content-Type: {kind}", "-d", json.dumps(example))
-            if kind != FORM:
+            if kind not in FORMS:
                 return
             properties = self._resolved(content["schema"]).get("properties", {})
             files: dict[str, object] = {
@@ -263,11 +266,16 @@ class Description:
                 for name, field in properties.items()
                 if self._kind(self._plain(self._resolved(field))) == "file"
             }
-            rest = example if isinstance(example, dict) else {}
+            rest = example if isinstance(example, dict) else self._examples(properties)
             for name, value in (files | rest | files).items():
                 for one in value if isinstance(value, list) else [value]:
                     yield from ("-F", f"{name}={as_text(one)}")
             return
+
+    def _examples(self, properties: Json) -> dict[str, object]:
+        """Of a form's fields, where they have one."""
+        found = {name: self._value({"schema": field}) for name, field in properties.items()}
+        return {name: value for name, value in found.items() if value is not None}
 
     def _beginning(self, content: Json) -> str:
         """Of an answer in JSON."""

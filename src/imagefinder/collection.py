@@ -105,10 +105,10 @@ class Collection:
             shutil.rmtree(self._folder(name), ignore_errors=True)
 
     def only_in(self, space: str) -> Iterator[list[str]]:
-        """The images that no other space has, some at once."""
+        """The images that no other space has as they are now, some at once."""
         others, after = [other for other in self.spaces() if other != space], ""
         while ids := self.ledger.ids(after=after):
-            found = {id for other in others for id in self.store(other).get(ids)}
+            found = {id for other in others for id in self.records_in(other, ids)[0]}
             if alone := [id for id in ids if id not in found]:
                 yield alone
             after = ids[-1]
@@ -124,12 +124,25 @@ class Collection:
         )
 
     def records(self, ids: Sequence[str]) -> dict[str, ImageRecord]:
-        """The records of those ids that exist, in whichever space."""
+        """The records of those ids that exist, from a space that knows the image as it is now: what
+        was changed may be behind in another, and an import may know nothing of the file."""
         found: dict[str, ImageRecord] = {}
-        for space in self.spaces():
+        old: dict[str, ImageRecord] = {}
+        for entry in sorted(self.ledger.spaces.entries().values(), key=lambda one: one.imported):
             if missing := [id for id in ids if id not in found]:
-                found.update(self.store(space).get(missing))
-        return found
+                known, late = self.records_in(entry.name, missing)
+                found |= known
+                old = late | old
+        return old | found
+
+    def records_in(
+        self, space: str, ids: Sequence[str]
+    ) -> tuple[dict[str, ImageRecord], dict[str, ImageRecord]]:
+        """The records that a space has of these images as they are now, and as they were before."""
+        known = self.store(space).get(ids)
+        lacking = self.ledger.spaces.lacking(space, list(known))
+        now = {id: record for id, record in known.items() if id not in lacking}
+        return now, {id: known[id] for id in lacking}
 
     @property
     def changes(self) -> int:
@@ -229,8 +242,14 @@ class Collection:
             after = ids[-1]
             for space, entry in self.ledger.spaces.entries().items():
                 if not entry.imported:
-                    have = self.store(space).get(ids)
-                    self.ledger.spaces.lost(space, (id for id in found if id not in have))
+                    self.ledger.spaces.lost(space, self._not_in(space, list(found)))
+
+    def _not_in(self, space: str, ids: Sequence[str]) -> list[str]:
+        """Which of these a store lacks, or has with contents of before."""
+        known, entries = self.store(space).get(ids), self.ledger.images(ids)
+        return [
+            id for id in ids if id not in known or entries[id].sha256 not in ("", known[id].sha256)
+        ]
 
     def close(self) -> None:
         """Close everything and let other processes in."""
@@ -245,11 +264,12 @@ class Collection:
         return base == FOLDER
 
     def _believe_stores(self, uploads: Sequence[ImageEntry]) -> None:
-        """What the stores say of them counts, first of all where one is ahead of the ledger."""
+        """What the stores say of them counts, first of all where one is ahead of the ledger; not
+        those that are behind: the bytes of what they have are gone."""
         entries = {entry.id: entry for entry in uploads}
         stored: dict[str, tuple[str, ImageEntry]] = {}  # an image lost in a power cut is in none
         for space in self.spaces():
-            for id, record in self.store(space).get(list(entries)).items():
+            for id, record in self.records_in(space, list(entries))[0].items():
                 if id not in stored or record.sha256 != entries[id].sha256:
                     stored[id] = space, as_stored(entries[id], record)
         for space in {space for space, _ in stored.values()}:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from imagefinder import exchange
 from imagefinder.ahead import chunks
 from imagefinder.arrays import Embedding
-from imagefinder.collection import Collection
 from imagefinder.decode import DecodeLimits
 from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import folder_bytes, place_of
+from imagefinder.hosted import Hosted
 from imagefinder.ingest import Adder, IndexOptions, as_parts, check_whole, index_source, no_one
 from imagefinder.models import OnFetch, nobody
 from imagefinder.places import stored
@@ -70,14 +70,13 @@ def open_finder(
     return LocalFinder(session, limits)
 
 
-class LocalFinder(ImageFinder):
+class LocalFinder(Hosted, ImageFinder):
     """`ImageFinder` on a directory, which this process alone has open."""
 
     def __init__(self, session: Session, limits: DecodeLimits) -> None:
         self._session, self._limits = session, limits
         self._fetcher = Fetcher()
         self._indexing = Lock()
-        self._may_fetch = True
         # more at once would take memory and no less time
         self._computing: Computing = BoundedSemaphore(os.cpu_count() or 1)
 
@@ -231,10 +230,17 @@ class LocalFinder(ImageFinder):
             after = ids[-1]
 
     def embedded(self) -> Iterator[tuple[ImageRecord, Embedding]]:
-        store = self._session.store(self._session.space())
+        space = self._session.space()
+        store = self._session.store(space)
+        lacking = partial(self._session.collection().ledger.spaces.lacking, space)
         for records in chunks(self.images(), PAGE):
             rows = store.embeddings([record.id for record in records])
-            yield from ((record, rows[record.id]) for record in records if record.id in rows)
+            late = lacking(list(rows))  # has perhaps an embedding of what the image was before
+            yield from (
+                (record, rows[record.id])
+                for record in records
+                if record.id in rows and record.id not in late
+            )
 
     def embeddings(
         self, ids: Sequence[str], *, space: str | None = None
@@ -337,56 +343,6 @@ class LocalFinder(ImageFinder):
         self._fetcher.close()
         self._session.close()
 
-    # for a service
-
-    def serve(
-        self,
-        through: Callable[[str, Embedder], Embedder],
-        *,
-        computing: Computing,
-        full_paths: bool,
-    ) -> None:
-        """From now on every image is embedded by `through(space, model)`; `computing` is held
-        meanwhile, but for that, by whoever decodes or searches; and unless `full_paths`, uris of
-        local images are the paths below their sources' folders."""
-        self._computing, self._may_fetch = computing, False  # a request does not wait for that
-        self._session.serve(through, full_paths=full_paths)
-
-    def fetch_models(self) -> None:
-        """Before it is served: later, no request waits for a download."""
-        self._spaces().fetch()
-
-    def announce(self, address: str) -> None:
-        """Tell other processes that want the collection at which URL it can be reached."""
-        self._session.collection().announce(address)
-
-    def space(self) -> str:
-        """The space that searches use."""
-        return self._session.space()
-
-    def named(self, spaces: str | None) -> list[str]:
-        """The spaces that `a,b` means, None: the one that searches use. Raises UsageError."""
-        return self._session.named(spaces)
-
-    def contents(self, ids: Sequence[str]) -> Mapping[str, str]:
-        """The SHA-256 of the bytes of those images that exist."""
-        entries = self._session.collection().ledger.images(ids)
-        return {id: entry.sha256 for id, entry in entries.items()}
-
-    @property
-    def limits(self) -> DecodeLimits:
-        """How large an image may be."""
-        return self._limits
-
-    @property
-    def collection(self) -> Collection:
-        """For what looks at all of it at once; to read only."""
-        return self._session.collection()
-
-    def create(self) -> None:
-        """Make the collection, empty, where there is none."""
-        self._session.collection(create=True)
-
     def _several(
         self, spaces: str | Sequence[str] | None, filter: str | None, exact: bool
     ) -> Several:
@@ -397,7 +353,7 @@ class LocalFinder(ImageFinder):
         session = self._session
         return Searcher(
             store=session.store(space),
-            embedder=partial(session.embedder, space, fetch=self._may_fetch),
+            embedder=partial(session.embedder, space),
             read=self._fetcher.read,
             content=self.read,
             computing=self._computing,

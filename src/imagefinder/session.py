@@ -41,6 +41,7 @@ class Session:
         self._used: dict[str, Embedder] = {}  # the same, as `_through` makes them
         self._collection: Collection | None = None
         self._closed = False
+        self._may_fetch = True
         self._through: Callable[[str, Embedder], Embedder] = lambda space, embedder: embedder
         self._full_paths = True
         self._lock = RLock()
@@ -70,7 +71,11 @@ class Session:
         else:
             return spaces.in_use or DEFAULT_MODEL
         entries = spaces.entries()
-        of_model = [entry.name for entry in entries.values() if entry.model == reference]
+        of_model = [
+            entry.name
+            for entry in entries.values()
+            if entry.model == reference or entry.name == space_name(name, entry.distance)
+        ]
         return name if name in entries or not of_model else of_model[0]
 
     def entry(self, space: str) -> SpaceEntry:
@@ -85,13 +90,19 @@ class Session:
         if spaces is None:
             return [self.space()]
         names = spaces.split(",") if isinstance(spaces, str) else list(spaces)
-        known = self.collection().spaces()
         for name in names:
-            if name not in known and name != self.space():
-                raise UsageError(
-                    f"{name}: there is no such space here; there is: {', '.join(known) or 'none'}"
-                )
+            if name != self.space():  # which a collection that is empty has not made yet
+                self.existing(name)
         return list(dict.fromkeys(names))
+
+    def existing(self, space: str) -> str:
+        """The same for one that is there. Raises UsageError."""
+        known = self.collection().spaces()
+        if space not in known:
+            raise UsageError(
+                f"{space}: there is no such space here; there is: {', '.join(known) or 'none'}"
+            )
+        return space
 
     def store(self, space: str) -> EmbeddedStore:
         """A space's store; a collection that has none yet gets its first.
@@ -134,9 +145,10 @@ class Session:
             if known is None:
                 entry = SpaceEntry(name, spec.fingerprint, spec.dim, reference, distance)
                 collection.add_space(entry)
+        self._check(self.entry(name), loaded)
+        self._found_at(spec.fingerprint, reference)
         with self._loading:
             self._loaded.setdefault(name, loaded)
-        self._check(self.entry(name))
         return name
 
     # models
@@ -178,14 +190,15 @@ class Session:
         if (used := self._used.get(space)) is not None:
             return used
         with self._loading:
-            if space not in self._loaded:
-                self._loaded[space] = self._model_of(space, fetch)
-            entries = self.collection().ledger.spaces.entries()
-            if space in entries:
-                self._check(entries[space])
-                self._found(entries[space])
             if space not in self._used:
-                self._used[space] = self._through(space, self._loaded[space])
+                loaded = self._loaded.get(space) or self._model_of(space, fetch)
+                entries = self.collection().ledger.spaces.entries()
+                if space in entries:
+                    self._check(entries[space], loaded)
+                    if self._model is not None and space == self.space():
+                        self._found_at(entries[space].fingerprint, self._model.reference)
+                self._loaded[space] = loaded  # not before: another version must not stay
+                self._used[space] = self._through(space, loaded)
             return self._used[space]
 
     def understands_text(self, space: str) -> bool:
@@ -218,11 +231,12 @@ class Session:
         return self._load(model, fetch)
 
     def _load(self, model: Model, fetch: bool = True) -> Embedder:
+        fetch = fetch and self._may_fetch
         return model.load(device=self._device, fetch=fetch, on_fetch=self._on_fetch)
 
-    def _check(self, entry: SpaceEntry) -> None:
+    def _check(self, entry: SpaceEntry, loaded: Embedder | None = None) -> None:
         """Raises ModelMismatchError where the model, as far as it is known, is another version."""
-        loaded = self._loaded.get(entry.name)
+        loaded = loaded or self._loaded.get(entry.name)
         if loaded is None and self._own is not None and self.space() == entry.name:
             loaded = self._own
         model = self.model(entry.name) if loaded is None else None
@@ -234,11 +248,12 @@ class Session:
                 " made them, or index the images into a new collection"
             )
 
-    def _found(self, entry: SpaceEntry) -> None:
-        """Remember where the model is now, where the user said so."""
-        model = self._model
-        if model is not None and model.name == entry.name and model.reference != entry.model:
-            self.collection().ledger.spaces.moved(entry.name, model.reference)
+    def _found_at(self, fingerprint: str, reference: str) -> None:
+        """Remember where a model is now, where the user said so."""
+        spaces = self.collection().ledger.spaces
+        for entry in list(spaces.entries().values()):
+            if entry.fingerprint == fingerprint and entry.model != reference:
+                spaces.moved(entry.name, reference)
 
     def _no_space(self, space: str) -> ModelMismatchError:
         spaces = self.collection().spaces()
@@ -275,6 +290,7 @@ class Session:
         """From now on embed by `through(space, model)`, also where the model has worked already,
         and show uris with or without the folders of this machine."""
         with self._loading:
+            self._may_fetch = False  # a request does not wait for that
             self._through, self._full_paths = through, full_paths
             self._used.clear()
 

@@ -83,25 +83,13 @@ class Spaces:
             yield filler.all() if ids is None else filler.some(ids)
             self.session.optimizer.poke(self.session.store(entry.name))
 
-    def fetch(self) -> None:
-        """Fetch the models that are not here; what cannot be had is told."""
-        for space in self.session.collection().spaces():
-            model = self.session.model(space)
-            if model is not None and not model.present:
-                try:
-                    self.session.embedder(space)
-                except ImageFinderError as error:
-                    log.warning("the space %s can be searched by id only: %s", space, error)
-
     def use(self, name: str) -> None:
         """Search in this space from now on, in every process to come."""
-        (space,) = self.session.named([name])
-        self.session.collection().ledger.spaces.use(space)
+        self.session.collection().ledger.spaces.use(self.session.existing(name))
 
     def drop(self, name: str) -> None:
         """Delete a space. Raises UsageError for the only one."""
-        (space,) = self.session.named([name])
-        collection = self.session.collection()
+        space, collection = self.session.existing(name), self.session.collection()
         if collection.spaces() == [space]:
             raise UsageError(
                 f"{space}: it is the collection's only space; to be rid of all of it:"
@@ -135,3 +123,15 @@ class Spaces:
             on_progress=on_progress,
             on_skipped=on_skipped,
         )
+
+
+def fetch_models(session: Session) -> None:
+    """Fetch the models of the spaces that are not here; what cannot be had is told."""
+    # an empty collection gets its first space within a request
+    for space in session.collection().spaces() or [session.space()]:
+        model = session.model(space)
+        if model is not None and not model.present:
+            try:
+                session.embedder(space)
+            except ImageFinderError as error:
+                log.warning("the space %s can be searched by id only: %s", space, error)

@@ -62,7 +62,8 @@ def take_over(
 
 def space_for(file: Path, imported: Imported, space: str | None, target: Collection) -> SpaceEntry:
     """What the space is. Only the very model that made embeddings may add more."""
-    if space is None and (entry := model_space(imported, target)) is not None:
+    entry = model_space(imported, target)
+    if entry is not None and space in (None, entry.name):
         return entry
     name = space or re.sub(r"[^\w.-]+", "-", file.stem).strip("-._") or "imported"
     if name in catalog():
@@ -134,6 +135,10 @@ def add(
     ids = [record.id for record in records]
     with collection.storing(entries, doubtful=ids, held={space: ids}):
         store.upsert(records, np.stack([row for _, row in fresh]))
+    # of the image as it is; another's embedding is made anew by the model
+    now = {entry.id: entry.sha256 for entry in entries}
+    same = [record.id for record in records if record.sha256 == now[record.id]]
+    collection.ledger.spaces.caught_up(space, same, {})
     report.updated += sum(record.id in stored for record in records)
     report.added += sum(record.id not in stored for record in records)
 

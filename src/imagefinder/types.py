@@ -124,9 +124,9 @@ class Box:
 class Preprocessing:
     """How upright pixels become what a model's graph takes.
 
-    `resize` is `squash` (the whole picture to `width` x `height`) or `crop` (the short side to
-    `shortest`, then the centre cut). A pixel p (0 to 255) enters the graph as (p - mean) / std,
-    RGB, NCHW.
+    `resize` is `squash` (the whole picture to `width` x `height`, or to a square of `shortest` and
+    then the centre cut) or `crop` (the short side to `shortest`, then the centre cut). A pixel p
+    (0 to 255) enters the graph as (p - mean) / std, RGB, NCHW.
     """
 
     height: int  # pixels of the graph's input

@@ -20,11 +20,11 @@ from imagefinder.cli.progress import BarProgress, FetchProgress
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagefinder.models import RowModel
+    from imagefinder.models import NetworkModel, RowModel
 
 models = typer.Typer(
     help="List models, fetch them, and search a collection by several.",
-    epilog="Example:  imagefinder models add clip-vit-b32 -c photos",
+    epilog="Example:  imagefinder models",
     invoke_without_command=True,
 )
 app.add_typer(models, name="models")
@@ -32,6 +32,14 @@ app.add_typer(models, name="models")
 NamesArgument = Annotated[
     list[str],
     typer.Argument(metavar="NAME", help="As `imagefinder models` lists.", show_default=False),
+]
+PullArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME",
+        help="As `imagefinder models` lists, or ORG/NAME of the hub.",
+        show_default=False,
+    ),
 ]
 ModelArgument = Annotated[
     str,
@@ -65,12 +73,17 @@ def list_models(context: typer.Context, json: JsonOption = False) -> None:
 
 
 @models.command(epilog="Example:  imagefinder models pull resnet50")
-def pull(names: NamesArgument) -> None:
+def pull(names: PullArgument) -> None:
     """Fetch models from the hub, so that they work without a network from then on."""
-    for model in map(row_model, names):
-        fetched = list(model.pull(on_fetch=FetchProgress()))
-        size = sum(path.stat().st_size for _, (path, _) in fetched)
-        note(f"{model.name}: {human_bytes(size)} here, verified" if fetched else built_in(model))
+    from imagefinder.models import NetworkModel, find_model
+
+    for name in names:
+        model = find_model(name)
+        if not isinstance(model, NetworkModel):
+            model = row_model(name)
+        paths = model.pull(on_fetch=FetchProgress())
+        size = sum(path.stat().st_size for path in paths)
+        note(f"{model.name}: {human_bytes(size)} here, verified" if paths else built_in(model))
 
 
 @models.command(epilog="Example:  imagefinder models remove resnet50")
@@ -158,7 +171,7 @@ def use(space: SpaceArgument, collection: CollectionOption = None) -> None:
         note(behind(state))
 
 
-@models.command(epilog="Example:  imagefinder models drop resnet50 -c photos")
+@models.command(epilog="Example:  imagefinder models drop clip-vit-b32 -c photos --yes")
 def drop(space: SpaceArgument, yes: YesOption = False, collection: CollectionOption = None) -> None:
     """Delete a model's embeddings from the collection; the images and other models' stay."""
     with open_finder(collection) as finder:
@@ -187,9 +200,13 @@ def convert(
     """Make a model of transformers into an ONNX one, which needs no PyTorch."""
     from imagefinder.models.convert import convert
 
-    converted = convert(model, folder)
-    note(f"{folder}: {converted.summary}")
-    note(f"  to use it: imagefinder index FOLDER --model {folder} -c NAME")
+    done = convert(model, folder, on_note=note, on_progress=FetchProgress())
+    words = ", understands words" if done.has_text else ""
+    note(
+        f"{folder}: {done.dim} dimensions ({done.output}){words};"
+        f" as PyTorch's to a cosine of {done.cosine:.6f}"
+    )
+    note(f"  to use it: imagefinder models add {folder} -c NAME")
 
 
 def row_model(name: str) -> "RowModel":
@@ -198,13 +215,11 @@ def row_model(name: str) -> "RowModel":
 
     model = find_model(name)
     if not isinstance(model, RowModel):
-        raise UsageError(
-            f"{name}: only models of the catalogue are fetched; see: imagefinder models"
-        )
+        raise UsageError(f"{name}: this is no model of the catalogue; see: imagefinder models")
     return model
 
 
-def built_in(model: "RowModel") -> str:
+def built_in(model: "RowModel | NetworkModel") -> str:
     """For what is neither fetched nor deleted."""
     return f"{model.name}: comes with the package"
 

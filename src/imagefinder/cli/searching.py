@@ -107,9 +107,10 @@ def show_hits(hits: "Sequence[Hit]", title: str = "score") -> None:
 
 def behind(space: "SpaceStatus") -> str:
     """What a space lacks, and what to do."""
+    distance = f" --distance {space.distance}" if space.distance != "cosine" else ""
     return (
         f"{space.name} lacks {space.behind} of the collection's images;"
-        f" to try them again: imagefinder models add {space.model or space.name}"
+        f" to try them again: imagefinder models add {space.model or space.name}{distance}"
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from imagefinder.client import wire
 from imagefinder.client.connection import Connection, Form
-from imagefinder.errors import ModelError
+from imagefinder.errors import ImageNotFoundError, ModelError, UsageError
 from imagefinder.types import Distance, FillReport, SpaceStatus, space_name
 
 EVERY = 0.5  # seconds between questions how far it is
@@ -20,7 +20,12 @@ def states(connection: Connection) -> list[SpaceStatus]:
 
 def use(connection: Connection, name: str) -> None:
     """Searches use this space from now on."""
-    connection.patch(f"v1/spaces/{quote(name, safe='')}", {"default": True}, wire.models)
+    try:
+        connection.patch(f"v1/spaces/{quote(name, safe='')}", {"default": True}, wire.models)
+    except ImageNotFoundError as error:  # of a path that has no other
+        known = ", ".join(space.name for space in states(connection)) or "none"
+        told = f"{name}: there is no such space there; there is: {known}"
+        raise UsageError(told) from error
 
 
 def add(
@@ -50,5 +55,6 @@ def add(
     for space in found.spaces:
         if space.name == name:
             added = space.images - before.get(name, 0)
-            return FillReport(name, added, space.behind, interrupted=found.filling is not None)
+            going_on = found.filling is not None
+            return FillReport(name, added, 0 if going_on else space.behind, going_on)
     raise ModelError(f"{model}: the service could not load it; its log says why")

@@ -17,6 +17,7 @@ from imagefinder.ingest.examine import Embedded, Examined, Examiner
 from imagefinder.ingest.run import BATCH, no_one, until
 from imagefinder.ingest.triage import Failed, Todo
 from imagefinder.protocols import Embedder
+from imagefinder.stores.ledger import ImageEntry
 from imagefinder.types import FillReport, ImageRecord, ImageRef, Skipped
 
 NO_SOURCE = -1  # of the ledger: nothing that is filled in is a rename
@@ -87,7 +88,7 @@ class Filler:
     def _todos(self, ids: Iterator[str]) -> Iterator[Todo]:
         places = self.collection.places()
         for some in chunks(ids, COMMIT_IMAGES):
-            entries, records = self.collection.ledger.images(some), self._records(some)
+            entries, records = self.collection.ledger.images(some), self.collection.records(some)
             for id in some:
                 if id in entries and id in records:
                     record, entry = records[id], entries[id]
@@ -95,27 +96,17 @@ class Filler:
                     ref = ImageRef(id, entry.path, uri, entry.size, entry.mtime_ns, record.metadata)
                     yield Todo(ref, None)
 
-    def _records(self, ids: Sequence[str]) -> dict[str, ImageRecord]:
-        """As the spaces that have the images as they are know them."""
-        found: dict[str, ImageRecord] = {}
-        lacking = {
-            space: self.collection.ledger.spaces.lacking(space, ids)
-            for space in self.collection.spaces()
-        }
-        for space in sorted(lacking, key=lambda space: len(lacking[space]), reverse=True):
-            known = self.collection.store(space).get(ids)
-            found |= {id: known[id] for id in known if id not in found or id not in lacking[space]}
-        return found
-
     def _commit(self, outcomes: Sequence[Examined], report: FillReport) -> None:
         """The store first, then the ledger: whatever a crash leaves undone is done again."""
-        failed = {item.ref.id: item.reason for item in outcomes if isinstance(item, Failed)}
-        made = {item.ref.id: item for item in outcomes if isinstance(item, Embedded)}
         with self.collection.writing:
-            entries = self.collection.ledger.images(list(made))
-            records = self._records(list(made))
-            for id in [id for id in made if id not in entries or id not in records]:
-                del made[id]  # removed meanwhile
+            entries = self.collection.ledger.images([item.ref.id for item in outcomes])
+            # what was removed or replaced meanwhile says nothing of what is there now
+            outcomes = [item for item in outcomes if is_of(item.ref, entries.get(item.ref.id))]
+            failed = {item.ref.id: item.reason for item in outcomes if isinstance(item, Failed)}
+            made = {item.ref.id: item for item in outcomes if isinstance(item, Embedded)}
+            records = self.collection.records(list(made))
+            for id in [id for id in made if id not in records]:
+                del made[id]
             for id in [id for id in made if entries[id].sha256 not in ("", made[id].record.sha256)]:
                 failed[id] = "its file has changed since it was indexed; index it again"
                 del made[id]
@@ -135,6 +126,12 @@ class Filler:
         if len(report.problems) < PROBLEMS:
             report.problems.append(skipped)
         self.on_skipped(skipped)
+
+
+def is_of(ref: ImageRef, entry: ImageEntry | None) -> bool:
+    """Whether the ledger still says of the image what it said when the image was examined."""
+    facts = (ref.path, ref.size, ref.mtime_ns)
+    return entry is not None and (entry.path, entry.size, entry.mtime_ns) == facts
 
 
 def as_known(made: ImageRecord, known: ImageRecord) -> ImageRecord:

@@ -157,7 +157,7 @@ class RowModel:
         from imagefinder.models.weights import load_packaged
 
         row, text = self.row, self.row.text
-        fetched = dict(self.pull(fetch=fetch, on_fetch=on_fetch))
+        fetched = dict(self.fetched(fetch=fetch, on_fetch=on_fetch))
         if self.graph is None and device == "auto":
             # decoding takes longer, and what it makes of a picture is the same on every processor
             device = "cpu"
@@ -188,7 +188,11 @@ class RowModel:
             files = replace(files, text=side)
         return load_onnx(files, device=device)
 
-    def pull(
+    def pull(self, on_fetch: OnFetch = nobody) -> list[Path]:
+        """Fetch what is not here; where its files are. Raises ModelError."""
+        return [path for _, (path, _) in self.fetched(on_fetch=on_fetch)]
+
+    def fetched(
         self, *, fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Iterator[tuple[HubFile, tuple[Path, str]]]:
         """Each file with its path and SHA-256, fetched where it is not here. Raises ModelError."""
@@ -256,11 +260,21 @@ class NetworkModel:
 
     @property
     def present(self) -> bool:
-        return Path(self.reference).is_dir()
+        from imagefinder.models.torch import is_here
+
+        return is_here(self.reference)
+
+    def pull(self, on_fetch: OnFetch = nobody) -> list[Path]:
+        """Fetch what is not here; where its weights are. Raises ModelError."""
+        from imagefinder.models.torch_files import find_files
+
+        return list(find_files(self.reference, on_progress=on_fetch).weights)
 
     def load(
         self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
         from imagefinder.models.torch import load_torch
 
-        return load_torch(self.reference, name=self.name, device=device, fetch=fetch)
+        return load_torch(
+            self.reference, name=self.name, device=device, fetch=fetch, on_progress=on_fetch
+        )

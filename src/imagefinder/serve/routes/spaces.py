@@ -1,5 +1,6 @@
 """/v1/models and /v1/spaces: the models by which the collection can be searched."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request
@@ -55,12 +56,13 @@ def routes(service: Service) -> APIRouter:
         """Embed every image by another model, in the background: `behind` of its space tells how
         many are left. Searches go on meanwhile. Where the space is there, it is brought up to
         date."""
-        if not service.filling.start(model, distance):
+        # looks for the model's files
+        if not await service.work(request, partial(service.filling.start, model, distance)):
             raise HTTPException(409, "the space of a model is being filled already; wait for that")
         return await service.work(request, states)
 
     @router.patch(
-        "/spaces/{name}",
+        "/spaces/{name:path}",  # a model of the hub has a slash in its name
         summary="Use a space",
         response_model=ModelsAnswer,
         responses=errors(404, body=True),
