@@ -17,7 +17,18 @@ from urllib.request import Request, urlopen
 
 COMMAND = Path(sys.executable).with_name("imagefinder")
 LABELS = {"tiger.jpg": "big cat", "guitar.png": "string instrument", "flower.jpg": "flower"}
-OPTIONAL = ("torch", "pyarrow", "faiss", "s3fs", "sklearn", "gradio", "pytest", "mypy")
+OPTIONAL = (
+    "torch",
+    "pyarrow",
+    "faiss",
+    "s3fs",
+    "sklearn",
+    "gradio",
+    "pytest",
+    "mypy",
+    "transformers",
+    "onnx",
+)
 
 
 def main() -> None:
@@ -57,6 +68,28 @@ def main() -> None:
     status = json.loads(imagefinder("status", "-c", "./demo", "--json"))
     assert status["images"] == len(labels), status
     print("and served them")
+    look_at_models(demo)
+
+
+def look_at_models(demo: Path) -> None:
+    """What there is to fetch, and that nothing is fetched when that is not wanted."""
+    models = {model["name"]: model for model in json.loads(imagefinder("models", "--json"))}
+    assert [name for name in models if models[name]["present"]] == ["efficientnet-lite0"], models
+    assert models["clip-vit-b32"]["text"], models
+    facts = json.loads(imagefinder("models", "show", "efficientnet-lite0", "--json"))
+    assert facts["dim"] == 256, facts
+    command = [COMMAND, "models", "add", "resnet50", "-c", "./demo", "--offline"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1, refused
+    assert "imagefinder models pull resnet50" in refused.stderr, refused
+    added = imagefinder(
+        "models", "add", "efficientnet-lite0", "--distance", "dot", "-c", "./demo", "--json"
+    )
+    assert json.loads(added)["behind"] == 0, added
+    query = ("search", str(demo / "queries" / "tiger.jpg"), "-c", "./demo", "--json")
+    both = json.loads(imagefinder(*query, "--space", "efficientnet-lite0,efficientnet-lite0-dot"))
+    assert both["hits"][0]["id"] == json.loads(imagefinder(*query))["hits"][0]["id"], both
+    print("and knows the models that it has not")
 
 
 @contextmanager

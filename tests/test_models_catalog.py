@@ -324,3 +324,15 @@ def test_a_mistake_in_ones_own_rows_is_named(
     (tmp_path / "imagefinder" / "models.toml").write_text(text)
     with pytest.raises(errors.ModelError, match=f"models.toml.*{told}"):
         catalog()
+
+
+def test_the_built_in_model_loads_nothing_of_the_hub() -> None:
+    script = (
+        "import sys; from imagefinder.models import load_embedder; load_embedder();"
+        "print([m for m in ('huggingface_hub', 'httpx2', 'google.protobuf', 'tokenizers', 'torch')"
+        " if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -153,7 +153,6 @@ class RowModel:
         self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
         from imagefinder.models.onnx import OnnxFiles, TextFiles, load_onnx
-        from imagefinder.models.processor import read_processor
         from imagefinder.models.weights import load_packaged
 
         row, text = self.row, self.row.text
@@ -164,6 +163,8 @@ class RowModel:
         graph, sha256 = fetched[self.graph] if self.graph else (load_packaged(row), row.sha256)
         preprocessing = row.preprocessing
         if row.processor is not None:
+            from imagefinder.models.processor import read_processor
+
             preprocessing = read_processor(fetched[row.processor][0])
         assert preprocessing is not None  # a row has one of the two
         files = OnnxFiles(
@@ -196,9 +197,9 @@ class RowModel:
         self, *, fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Iterator[tuple[HubFile, tuple[Path, str]]]:
         """Each file with its path and SHA-256, fetched where it is not here. Raises ModelError."""
-        from imagefinder.models import hub
-
         for file in self.files:
+            from imagefinder.models import hub  # not for the built-in one: it takes 0.1 s
+
             here = hub.cached(file)
             if here is None and not fetch:
                 raise ModelError(

@@ -9,7 +9,6 @@ import numpy as np
 
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
-from imagefinder.models.graph import FEATURES, feature_graph
 from imagefinder.models.inputs import PIXELS, image_input
 from imagefinder.models.preprocess import preprocess
 from imagefinder.models.row import Pooling
@@ -95,7 +94,7 @@ class OnnxEmbedder:
             dim=dim,
             preprocessing=how,
             sha256=files.sha256,
-            output=FEATURES if files.features else self._output.words,
+            output="features" if files.features else self._output.words,
             calibration=files.calibration,
         )
 
@@ -135,6 +134,8 @@ def graph_of(files: OnnxFiles) -> Path | bytes:
     """What the session is made of: a classifier is cut at its features."""
     if not files.features:
         return files.graph
+    from imagefinder.models.graph import feature_graph  # protobuf takes 20 ms
+
     try:
         whole = files.graph if isinstance(files.graph, bytes) else files.graph.read_bytes()
         return feature_graph(whole)
