@@ -149,13 +149,14 @@ def graph_files(model: Model) -> list[Path]:
     if isinstance(model, RowModel):
         if model.graph is None:
             return [MODELS / model.row.package_file]
-        return [dict(model.pull(fetch=False))[model.graph][0]]
-    folder = Path(model.reference)
+        return [dict(model.fetched(fetch=False))[model.graph][0]]
     if isinstance(model, FolderModel):
-        graph = files_in(folder, name=model.name).graph
+        graph = files_in(model.folder, name=model.name).graph
         assert isinstance(graph, Path)
         return [graph, *(graph.parent / name for name in sorted(set(locations(graph))))]
-    return list(folder.glob("*.safetensors")) or list(folder.glob("*.bin"))  # for PyTorch
+    from imagefinder.models.torch.files import find_files
+
+    return list(find_files(model.reference, fetch=False).weights)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServe
 
 def test_every_row_of_the_catalogue_can_be_measured(server: HubServer) -> None:
     for model in map(RowModel, catalog().values()):
-        list(model.pull())
+        model.pull()
         server.requests.clear()
         run = measured(model, rounds=2, images=10)
         assert server.requests == []
@@ -224,7 +224,7 @@ def test_what_is_here_is_measured_in_processes_and_fills_its_rows(
     config = repositories()["Qdrant/resnet50-onnx"]["preprocessor_config.json"]
     (folder / "preprocessor_config.json").write_bytes(config)
     for name in ("clip-vit-b32", "dinov2-small:fp16"):
-        list(find_model(name).pull())  # type: ignore[attr-defined]
+        find_model(name).pull()  # type: ignore[attr-defined]
     server.requests.clear()
     figures = models.run(True, [find_model(str(folder))])
     assert server.requests == []

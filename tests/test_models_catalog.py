@@ -132,6 +132,7 @@ def test_words_find_what_they_name(
         assert finder.search(long, k=1)[0].id == "blue.png"
 
 
+@pytest.mark.slow
 def test_the_command_line(cli: Run, server: HubServer, tmp_path: Path, photos: Path) -> None:
     place = tmp_path / "c"
     rows = {row["name"]: row for row in json.loads(cli("models", "--json").stdout)}

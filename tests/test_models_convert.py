@@ -21,8 +21,8 @@ from imagefinder.errors import MissingExtraError, ModelError, UsageError
 from imagefinder.models import convert as conversion
 from imagefinder.models.convert import convert
 from imagefinder.models.folder import files_in
-from imagefinder.models.onnx import load_onnx
-from imagefinder.models.torch import load_torch
+from imagefinder.models.onnx.load import load_onnx
+from imagefinder.models.torch.load import load_torch
 from imagefinder.protocols import TextEmbedder
 from tests.small_networks import WITH_TEXT, cosines, embedded, five_pictures, save_network
 

@@ -13,9 +13,10 @@ from imagefinder import errors
 from imagefinder.models.catalog import package_rows
 from imagefinder.models.folder import files_in, has_text
 from imagefinder.models.model import RowModel
-from imagefinder.models.onnx import OnnxFiles, TextFiles, load_onnx
+from imagefinder.models.onnx.files import OnnxFiles, TextFiles
+from imagefinder.models.onnx.load import load_onnx
+from imagefinder.models.onnx.text import OnnxTextEmbedder
 from imagefinder.models.processor import read_processor
-from imagefinder.models.text import OnnxTextEmbedder
 from tests.small_graphs import (
     CLIP,
     VIT,

@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from imagefinder.errors import ModelError
-from imagefinder.models.graph import FEATURES, feature_graph
+from imagefinder.models.onnx.graph import FEATURES, feature_graph
 from tests.small_graphs import (
     FLOAT,
     Builder,

@@ -18,9 +18,12 @@ import pytest
 from huggingface_hub import constants, hf_hub_download, scan_cache_dir
 
 from imagefinder.errors import ModelError
-from imagefinder.models import hub_cache, hub_errors, hub_transfer, pins
 from imagefinder.models.catalog import DEFAULT_MODEL
-from imagefinder.models.hub import OnProgress, cached, fetch, forget
+from imagefinder.models.hub import cache as hub_cache
+from imagefinder.models.hub import errors as hub_errors
+from imagefinder.models.hub import pins
+from imagefinder.models.hub import transfer as hub_transfer
+from imagefinder.models.hub.files import OnProgress, cached, fetch, forget
 from imagefinder.models.row import HubFile
 from tests.hub_server import HubServer, hub
 
@@ -34,7 +37,7 @@ LARGE, SMALL = HubFile(REPO, "onnx/model.onnx"), HubFile(REPO, "config.json")
 SCRIPT = """
 import json, sys
 from imagefinder.errors import ModelError
-from imagefinder.models.hub import fetch
+from imagefinder.models.hub.files import fetch
 from imagefinder.models.row import HubFile
 def tell(*progress):
     print(*progress, flush=True)

@@ -11,11 +11,13 @@ import pytest
 from onnx import TensorProto
 
 from imagefinder import errors
-from imagefinder.models import onnx as onnx_models
-from imagefinder.models import runtime
-from imagefinder.models.onnx import OnnxEmbedder, OnnxFiles, load_onnx
-from imagefinder.models.outputs import Port, choose
-from imagefinder.models.providers import DEVICES, providers_for
+from imagefinder.models.onnx import embedder as onnx_models
+from imagefinder.models.onnx import runtime
+from imagefinder.models.onnx.embedder import OnnxEmbedder
+from imagefinder.models.onnx.files import OnnxFiles
+from imagefinder.models.onnx.load import load_onnx
+from imagefinder.models.onnx.outputs import Port, choose
+from imagefinder.models.onnx.providers import DEVICES, providers_for
 from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.types import Preprocessing
 from tests.pictures import picture

@@ -13,8 +13,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from imagefinder import errors
-from imagefinder.models.onnx import OnnxEmbedder, OnnxFiles, TextFiles, load_onnx
-from imagefinder.models.text import OnnxTextEmbedder
+from imagefinder.models.onnx.embedder import OnnxEmbedder
+from imagefinder.models.onnx.files import OnnxFiles, TextFiles
+from imagefinder.models.onnx.load import load_onnx
+from imagefinder.models.onnx.text import OnnxTextEmbedder
 from imagefinder.protocols import TextEmbedder
 from imagefinder.types import Preprocessing
 from tests.small_graphs import (

@@ -21,8 +21,8 @@ import transformers
 
 from imagefinder.arrays import Embeddings, Pixels
 from imagefinder.errors import MissingExtraError, ModelError, UsageError
-from imagefinder.models import torch_embedder
-from imagefinder.models.torch import load_torch
+from imagefinder.models.torch import embedder as torch_embedder
+from imagefinder.models.torch.load import load_torch
 from imagefinder.protocols import TextEmbedder
 from tests.small_networks import (
     NETWORKS,
@@ -230,7 +230,7 @@ def test_without_its_tokenizer_a_model_still_takes_pictures(copy_of: Callable[[s
 def test_nothing_is_said_on_the_screen(folder_of: Callable[[str], Path]) -> None:
     """Not even of the head that is left over, of which transformers makes a table."""
     script = (
-        "import numpy, sys; from imagefinder.models.torch import load_torch;"
+        "import numpy, sys; from imagefinder.models.torch.load import load_torch;"
         "embedder = load_torch(sys.argv[1], name='small');"
         "print(embedder.embed(numpy.zeros((2, 3, 32, 32), numpy.float32)).shape)"
     )
@@ -317,6 +317,6 @@ def test_a_failure_while_embedding_says_what_to_do(
 def test_without_the_extra_it_is_told(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imagefinder.models.torch.find_spec", lambda name: None)
+    monkeypatch.setattr("imagefinder.models.torch.load.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"imagefinder\[torch\]"):
         load_torch(str(folder_of("vit")), name="small")

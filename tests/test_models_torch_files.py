@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from imagefinder.arrays import Pixels
 from imagefinder.errors import ModelError
-from imagefinder.models.torch import has_text, is_here, load_torch
+from imagefinder.models.torch.load import has_text, is_here, load_torch
 from imagefinder.protocols import TextEmbedder
 from tests.hub_server import hub
 from tests.small_networks import embedded, five_pictures, save_network

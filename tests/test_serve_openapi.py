@@ -191,8 +191,8 @@ def test_every_example_works(service: Served, document: dict):
         if operation["operationId"] in NEEDS_NETWORK:
             continue
         # the one model that these tests have
-        path = path.replace("{name}", "fake")
-        answer = service.client.request(method, **example_request(path, operation))
+        request = example_request(path.replace("{name}", "fake"), operation)
+        answer = service.client.request(method, **request)
         status, response = next(
             (status, response)
             for status, response in operation["responses"].items()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from imagefinder import ImageFinder, Query, TextPart, Upload, errors
-from imagefinder.models.onnx import OnnxEmbedder
+from imagefinder.models.onnx.embedder import OnnxEmbedder
 from imagefinder.stores.ledger_spaces import SpaceTable
 from imagefinder.types import SpaceStatus
 from tests.pictures import picture, touch_later, write_pictures

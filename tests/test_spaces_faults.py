@@ -13,7 +13,7 @@ from imagefinder import ImageFinder, Upload, errors
 from imagefinder.collection import Collection
 from imagefinder.exchange import read as read_exported
 from imagefinder.local import LocalFinder
-from imagefinder.models.onnx import OnnxEmbedder
+from imagefinder.models.onnx.embedder import OnnxEmbedder
 from imagefinder.stores.ledger import Ledger
 from imagefinder.types import SpaceStatus
 from tests.pictures import picture, touch_later, write_pictures

@@ -46,7 +46,7 @@ def pull(*names: str) -> None:
 
 def forget(server: HubServer, name: str) -> None:
     """As `imagefinder models remove`; what is asked of the hub counts from now."""
-    from imagefinder.models import hub
+    from imagefinder.models.hub import files as hub
     from imagefinder.models.model import RowModel, find_model
 
     model = find_model(name)

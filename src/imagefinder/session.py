@@ -157,8 +157,7 @@ class Session:
         """The model of a space, not loaded; None for one that only its user has, or nobody."""
         if self._model is not None and space == self.space():
             return self._model
-        entries = self.collection().ledger.spaces.entries()
-        reference = entries[space].model if space in entries else space
+        reference = self._reference(space)
         try:
             return find_model(reference) if reference else None
         except UsageError:
@@ -191,7 +190,7 @@ class Session:
             return used
         with self._loading:
             if space not in self._used:
-                loaded = self._loaded.get(space) or self._model_of(space, fetch)
+                loaded = self._loaded.get(space) or self._had(space, fetch)
                 entries = self.collection().ledger.spaces.entries()
                 if space in entries:
                     self._check(entries[space], loaded)
@@ -209,13 +208,22 @@ class Session:
         model = self.model(space)
         return model is not None and model.has_text
 
+    def _had(self, space: str, fetch: bool) -> Embedder:
+        """The model. Raises ModelError that names no folder to clients of a service."""
+        try:
+            return self._model_of(space, fetch)
+        except ModelError as error:
+            reference = self._reference(space)
+            if self._full_paths or not reference:
+                raise
+            raise ModelError(str(error).replace(reference, space)) from error
+
     def _model_of(self, space: str, fetch: bool) -> Embedder:
         if self._own is not None and space == self.space():
             return self._own
         if self._model is not None and space == self.space():
             return self._load(self._model, fetch)
-        entries = self.collection().ledger.spaces.entries()
-        reference = entries[space].model if space in entries else space
+        reference = self._reference(space)
         if not reference:
             raise ModelError(
                 f"{space}: these embeddings were imported, and no model of this name is"
@@ -229,6 +237,13 @@ class Session:
                 " say where it is now with --model"
             ) from error
         return self._load(model, fetch)
+
+    def _reference(self, space: str) -> str:
+        """What finds the model of a space; empty for one that nobody has."""
+        if self._model is not None and space == self.space():
+            return self._model.reference
+        entries = self.collection().ledger.spaces.entries()
+        return entries[space].model if space in entries else space
 
     def _load(self, model: Model, fetch: bool = True) -> Embedder:
         fetch = fetch and self._may_fetch

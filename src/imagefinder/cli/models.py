@@ -89,7 +89,7 @@ def pull(names: PullArgument) -> None:
 @models.command(epilog="Example:  imagefinder models remove resnet50")
 def remove(names: NamesArgument) -> None:
     """Delete the fetched files of models; collections keep their embeddings."""
-    from imagefinder.models.hub import forget
+    from imagefinder.models.hub.files import forget
 
     for model in map(row_model, names):
         freed = forget(model.files)

@@ -15,15 +15,16 @@ import numpy as np
 from imagefinder.arrays import Embeddings, Tensors
 from imagefinder.errors import MissingExtraError, ModelError, UsageError
 from imagefinder.models.folder import files_in
-from imagefinder.models.onnx import OnnxEmbedder, load_onnx
+from imagefinder.models.onnx.embedder import OnnxEmbedder
+from imagefinder.models.onnx.load import load_onnx
 from imagefinder.models.processor import Config, read_config, read_processor
-from imagefinder.models.torch import require_torch
-from imagefinder.models.torch_files import NetworkFiles, OnProgress, find_files, nobody
+from imagefinder.models.torch.files import NetworkFiles, OnProgress, find_files, nobody
+from imagefinder.models.torch.load import require_torch
 from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.types import Preprocessing
 
 if TYPE_CHECKING:
-    from imagefinder.models.torch_network import Network
+    from imagefinder.models.torch.network import Network
 
 ALIKE = 0.9999  # the least cosine between what PyTorch and ONNX Runtime make of the same
 SAMPLES = ("a photo of a cat", "Two dogs on a beach, in the evening.", "word " * 500)
@@ -61,8 +62,8 @@ def convert(
     require_torch()
     if find_spec("onnxscript") is None:
         raise MissingExtraError("the conversion of a model", "torch")
-    from imagefinder.models.torch_embedder import embedder_with
-    from imagefinder.models.torch_network import load_network
+    from imagefinder.models.torch.embedder import embedder_with
+    from imagefinder.models.torch.network import load_network
 
     with building(folder.expanduser().absolute()) as unfinished:
         files = find_files(reference, fetch=fetch, on_progress=on_progress)
@@ -101,8 +102,8 @@ def building(folder: Path) -> Iterator[Path]:
 
 def write(files: NetworkFiles, network: "Network", how: Preprocessing, folder: Path) -> None:
     """All the files of the folder. Raises ModelError."""
-    from imagefinder.models.torch_export import export_pictures, export_words
-    from imagefinder.models.torch_texts import read_texts
+    from imagefinder.models.torch.export import export_pictures, export_words
+    from imagefinder.models.torch.texts import read_texts
 
     config = {**read_config(files.processor)}
     config.pop("imagefinder", None)  # what it says is of another graph

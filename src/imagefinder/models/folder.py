@@ -6,7 +6,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from imagefinder.errors import ModelError
-from imagefinder.models.onnx import OnnxFiles, TextFiles
+from imagefinder.models.onnx.files import OnnxFiles, TextFiles
 from imagefinder.models.processor import preprocessing_of, read_config
 from imagefinder.models.row import Pooling
 

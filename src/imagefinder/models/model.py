@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from imagefinder.errors import ModelError, UsageError
 from imagefinder.models.catalog import catalog, no_such_model
+from imagefinder.models.folder import GRAPHS
 from imagefinder.models.row import HubFile, ModelRow
 from imagefinder.protocols import Embedder
 from imagefinder.types import ModelSpec
@@ -16,9 +17,7 @@ from imagefinder.types import ModelSpec
 # told about a download: the file, bytes done, their total
 OnFetch: TypeAlias = Callable[[str, int, int | None], None]
 
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-# as models/folder.py looks for them; that would import ONNX Runtime
-ONNX_FILES = ("vision_model.onnx", "model.onnx", "onnx/vision_model.onnx", "onnx/model.onnx")
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def nobody(file: str, done: int, total: int | None) -> None:
@@ -84,7 +83,7 @@ def in_folder(folder: Path) -> Model:
             f"{folder}: its space would be called {name!r}, which cannot be;"
             " give the folder another name"
         )
-    if any((folder / file).is_file() for file in ONNX_FILES):
+    if any((folder / file).is_file() for file in GRAPHS):
         return FolderModel(folder, name)
     return NetworkModel(str(folder), name)
 
@@ -137,7 +136,7 @@ class RowModel:
     def present(self) -> bool:
         if not self.files:
             return True
-        from imagefinder.models.hub import cached
+        from imagefinder.models.hub.files import cached
 
         return all(cached(file) is not None for file in self.files)
 
@@ -152,7 +151,8 @@ class RowModel:
     def load(
         self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
-        from imagefinder.models.onnx import OnnxFiles, TextFiles, load_onnx
+        from imagefinder.models.onnx.files import OnnxFiles, TextFiles
+        from imagefinder.models.onnx.load import load_onnx
         from imagefinder.models.weights import load_packaged
 
         row, text = self.row, self.row.text
@@ -198,7 +198,8 @@ class RowModel:
     ) -> Iterator[tuple[HubFile, tuple[Path, str]]]:
         """Each file with its path and SHA-256, fetched where it is not here. Raises ModelError."""
         for file in self.files:
-            from imagefinder.models import hub  # not for the built-in one: it takes 0.1 s
+            # not for the built-in one: it takes 0.1 s
+            from imagefinder.models.hub import files as hub
 
             here = hub.cached(file)
             if here is None and not fetch:
@@ -239,7 +240,7 @@ class FolderModel:
         self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
         from imagefinder.models.folder import files_in
-        from imagefinder.models.onnx import load_onnx
+        from imagefinder.models.onnx.load import load_onnx
 
         return load_onnx(files_in(self.folder, name=self.name), device=device)
 
@@ -255,26 +256,26 @@ class NetworkModel:
 
     @property
     def has_text(self) -> bool:
-        from imagefinder.models.torch import has_text
+        from imagefinder.models.torch.load import has_text
 
         return has_text(self.reference)
 
     @property
     def present(self) -> bool:
-        from imagefinder.models.torch import is_here
+        from imagefinder.models.torch.load import is_here
 
         return is_here(self.reference)
 
     def pull(self, on_fetch: OnFetch = nobody) -> list[Path]:
         """Fetch what is not here; where its weights are. Raises ModelError."""
-        from imagefinder.models.torch_files import find_files
+        from imagefinder.models.torch.files import find_files
 
         return list(find_files(self.reference, on_progress=on_fetch).weights)
 
     def load(
         self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
-        from imagefinder.models.torch import load_torch
+        from imagefinder.models.torch.load import load_torch
 
         return load_torch(
             self.reference, name=self.name, device=device, fetch=fetch, on_progress=on_fetch

@@ -13,6 +13,7 @@ from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from threading import Condition, Thread
 from time import monotonic, perf_counter
 
@@ -30,6 +31,7 @@ log = logging.getLogger("imagefinder.serve")
 MAX_BATCH = 32  # images; 0.6 MB each
 MAX_WAIT = 0.002  # seconds; an embedding takes about 5 ms
 STUCK_AFTER = 30.0  # seconds; a batch takes under one
+PATIENCE = 5.0  # seconds that images which no request waits for, as of a fill, let others go first
 
 
 @dataclass(slots=True)
@@ -43,8 +45,8 @@ class Waiting:
 
     @property
     def begun(self) -> float:
-        """When its request began."""
-        return self.since if self.job is None else self.job.begun
+        """When its request began; as if later, where none waits for it."""
+        return self.since + PATIENCE if self.job is None else self.job.begun
 
 
 @dataclass(slots=True)
@@ -60,7 +62,8 @@ class Worker:
 class Batcher:
     """An `Embedder` around another one. `lone` is the same model, quicker for an image that is
     alone in the service. `cores` are shared with other work, `on_batch` is told the size of each
-    batch."""
+    batch. No `max_wait`: the model embeds one image after the other, so that none waits for others,
+    and no request for images that nobody waits for."""
 
     def __init__(
         self,
@@ -70,13 +73,14 @@ class Batcher:
         cores: Cores | None = None,
         threads: int | None = None,
         max_batch: int = MAX_BATCH,
-        max_wait: float = MAX_WAIT,
+        max_wait: float | None = MAX_WAIT,
         timeout: float = STUCK_AFTER,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._model, self._lone = model, lone or model
         self._cores = cores or Cores(threads)
-        self._max_batch, self._max_wait = max_batch, max_wait
+        self._max_batch, self._max_wait = max_batch, max_wait or 0.0
+        self._one_by_one = max_wait is None
         self._timeout, self._on_batch = timeout, on_batch
         self._queue: deque[Waiting] = deque()
         self._changed = Condition()
@@ -216,7 +220,13 @@ class Batcher:
     def _take(self) -> list[Waiting]:
         """This thread's share of what waits by now; nothing, when others were quicker."""
         with self._changed:
-            return [self._queue.popleft() for _ in range(self._share())]
+            if not self._one_by_one:
+                return [self._queue.popleft() for _ in range(self._share())]
+            waiting = sorted(self._queue, key=lambda item: item.begun)
+            asked = takewhile(lambda item: item.job is not None, waiting[: self._share()])
+            taken = list(asked) or waiting[:1]
+            self._queue = deque(waiting[len(taken) :])
+            return taken
 
     def _leave_core(self, worker: Worker) -> None:
         """Once, although a thread that hangs may come back after its core was taken from it."""

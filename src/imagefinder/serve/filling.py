@@ -29,8 +29,8 @@ class Filling:
 
     def start(self, name: str, distance: Distance) -> bool:
         """Fill the space of a model of the catalogue that is on this machine: clients name no
-        folders of it, and make it fetch nothing. False while another is filled. Raises UsageError.
-        """
+        folders of it, and make it fetch nothing. False while another is filled, and once it is
+        closed. Raises UsageError."""
         if name.partition(":")[0] not in catalog():
             raise UsageError(f"{name}: no such model; there are: {', '.join(sorted(catalog()))}")
         if not find_model(name).present:
@@ -39,7 +39,7 @@ class Filling:
                 f" there: imagefinder models pull {name}"
             )
         with self._lock:
-            if self.model is not None:
+            if self.model is not None or self._stop.is_set():
                 return False
             self._model = name
             self._thread = Thread(target=self._fill, args=(name, distance), name="fill")

@@ -23,27 +23,30 @@ DIGITS = 4  # of a coordinate: a screen has fewer pixels
 
 
 class Map:
-    """One drawing at a time, begun by whoever looks at a collection that has changed."""
+    """One drawing at a time, of the space in use, begun by whoever looks at a collection that has
+    changed."""
 
     def __init__(self, finder: LocalFinder) -> None:
         self._finder = finder
+        self._space = ""  # that the next three are of
         self._drawing: Drawing | None = None
         self._true_at: int | None = None  # the collection's `changes` that the drawing shows
         self._looked_at: int | None = None  # those at which the last drawing was begun
-        self._loaded = self._busy = self._closed = False
+        self._busy = self._closed = False
         self._lock = Lock()  # for all of the above
         self._inside = Lock()  # held by the thread while it uses the collection
 
     def look(self) -> tuple[Drawing | None, bool]:
         """The last map, and whether another one is being drawn."""
-        collection = self._finder.collection
+        collection, space = self._finder.collection, self._finder.space()
         changes = collection.changes
         with self._lock:
-            if not self._loaded:
-                self._drawing, self._loaded = load(self._file()), True
+            if space != self._space:
+                self._space, self._drawing = space, load(self._file(space))
+                self._true_at = self._looked_at = None
             if changes != self._looked_at and not self._busy and not self._closed:
                 # a daemon: the process need not wait for it, see `close`
-                Thread(target=self._draw, args=(changes,), name="map", daemon=True).start()
+                Thread(target=self._draw, args=(space, changes), name="map", daemon=True).start()
                 self._looked_at, self._busy = changes, True
             drawing, current, busy = self._drawing, self._true_at == changes, self._busy
         if drawing is not None and not current:
@@ -59,11 +62,12 @@ class Map:
 
     # on the thread
 
-    def _draw(self, changes: int) -> None:
+    def _draw(self, space: str, changes: int) -> None:
         try:
-            drawing = self._newest()
+            drawing = self._newest(space)
             with self._lock:
-                self._drawing, self._true_at = drawing, changes
+                if space == self._space:
+                    self._drawing, self._true_at = drawing, changes
         except _ClosedError:
             pass
         except Exception as error:
@@ -76,12 +80,12 @@ class Map:
             with self._lock:
                 self._busy = False
 
-    def _newest(self) -> Drawing:
+    def _newest(self, space: str) -> Drawing:
         with self._inside:
-            ids, rows = self._read()
+            ids, rows = self._read(space)
         basis = basis_of(ids, rows, best_method())
         last = self._drawing
-        if last is not None and last.basis == basis:
+        if last is not None and last.basis == basis:  # so it is of this space
             return last
         made = project(rows)
         x, y = made.points.round(DIGITS).clip(0, 1).T.tolist()
@@ -89,16 +93,16 @@ class Map:
         with self._inside:
             self._check_open()
             try:
-                save(self._file(), drawing)
+                save(self._file(space), drawing)
             except OSError as error:
                 log.warning("the map cannot be kept: %s; the next start draws it again", error)
         return drawing
 
-    def _read(self) -> tuple[list[str], Embeddings]:
+    def _read(self, space: str) -> tuple[list[str], Embeddings]:
         found: dict[str, Embedding] = {}
         for some in chunks(chosen(self._ids(), MAP_POINTS), PAGE):
             self._check_open()
-            found.update(self._finder.embeddings(some))
+            found.update(self._finder.embeddings(some, space=space))
         ids = sorted(found)
         rows = np.stack([found[id] for id in ids]) if ids else np.empty((0, 1), np.float32)
         return ids, rows
@@ -110,8 +114,8 @@ class Map:
             yield from some
             after = some[-1]
 
-    def _file(self) -> Path:
-        return file_of(self._finder.collection.cache, self._finder.space())
+    def _file(self, space: str) -> Path:
+        return file_of(self._finder.collection.cache, space)
 
     def _check_open(self) -> None:
         if self._closed:

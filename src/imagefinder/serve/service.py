@@ -15,7 +15,7 @@ from fastapi import Request
 
 from imagefinder.errors import FetchError, UsageError
 from imagefinder.local import LocalFinder
-from imagefinder.models.onnx import OnnxEmbedder
+from imagefinder.models.onnx.embedder import OnnxEmbedder
 from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.serve.batcher import MAX_WAIT, Batcher, TextBatcher
 from imagefinder.serve.cores import Cores
@@ -239,7 +239,7 @@ class Service:
             lone=lone,
             cores=self.cores,
             # on a CPU images go through this model one by one: a larger batch is worth no wait
-            max_wait=MAX_WAIT if lone is None else 0,
+            max_wait=MAX_WAIT if lone is None else None,
             on_batch=self.metrics.batch_size.observe,
         )
         return self._batchers[space]

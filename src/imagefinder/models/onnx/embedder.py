@@ -1,7 +1,6 @@
 """Models that ONNX Runtime runs."""
 
 from copy import copy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -9,58 +8,17 @@ import numpy as np
 
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError
-from imagefinder.models.inputs import PIXELS, image_input
+from imagefinder.models.onnx.files import OnnxFiles
+from imagefinder.models.onnx.inputs import PIXELS, image_input
+from imagefinder.models.onnx.runtime import embedding_of, inputs_of, open_session
 from imagefinder.models.preprocess import preprocess
-from imagefinder.models.row import Pooling
-from imagefinder.models.runtime import embedding_of, inputs_of, open_session
-from imagefinder.types import ModelSpec, Preprocessing
+from imagefinder.types import ModelSpec
 
 # On a graphics card images go through the graph together, as many as hold so many pixels: 32 of
 # 224 x 224. Fewer leave the card idle between the kernels, more take memory: a layer of VGG16, the
 # widest, holds 13 MB an image. Half as many where the weights alone take much of it.
 BATCH_PIXELS = 32 * 224 * 224
 LARGE = 1_000_000_000  # bytes of weights
-
-
-@dataclass(frozen=True, slots=True)
-class TextFiles:
-    """The text side of a model; see TextRow."""
-
-    graph: Path
-    tokenizer: Path
-    max_tokens: int | None = None
-    lowercase: bool = False
-    output: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OnnxFiles:
-    """What a model is made of; see ModelRow. `sha256` is of the weights; `dim` is checked where it
-    is given. A path rather than bytes finds weights in files beside the graph."""
-
-    name: str
-    graph: Path | bytes
-    sha256: str
-    preprocessing: Preprocessing
-    dim: int | None = None
-    output: str | None = None
-    pooling: Pooling | None = None
-    features: bool = False
-    calibration: tuple[float, float] | None = None
-    text: TextFiles | None = None
-
-
-def load_onnx(files: OnnxFiles, *, device: str = "auto") -> "OnnxEmbedder":
-    """The model, on a device of DEVICES; an OnnxTextEmbedder where there is a text side.
-
-    Raises ModelError for a graph that is damaged or does not turn pictures into embeddings, and
-    UsageError for a device that is not there.
-    """
-    if files.text is None:
-        return OnnxEmbedder(files, device=device)
-    from imagefinder.models.text import OnnxTextEmbedder
-
-    return OnnxTextEmbedder(files, files.text, device=device)
 
 
 class OnnxEmbedder:
@@ -134,7 +92,7 @@ def graph_of(files: OnnxFiles) -> Path | bytes:
     """What the session is made of: a classifier is cut at its features."""
     if not files.features:
         return files.graph
-    from imagefinder.models.graph import feature_graph  # protobuf takes 20 ms
+    from imagefinder.models.onnx.graph import feature_graph  # protobuf takes 20 ms
 
     try:
         whole = files.graph if isinstance(files.graph, bytes) else files.graph.read_bytes()

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, normalizers
 
 from imagefinder.errors import ModelError
 from imagefinder.models.processor import Config, read_config
-from imagefinder.models.torch_files import NetworkFiles
+from imagefinder.models.torch.files import NetworkFiles
 
 
 @dataclass(frozen=True, slots=True)

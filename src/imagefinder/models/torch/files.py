@@ -174,7 +174,7 @@ class Hub:
     def find(self, name: str) -> Found | None:
         from huggingface_hub.errors import RemoteEntryNotFoundError
 
-        from imagefinder.models import hub
+        from imagefinder.models.hub import files as hub
 
         file = HubFile(self.repository, name)
         try:
@@ -202,6 +202,6 @@ class Hub:
     @property
     def asks(self) -> bool:
         """Whether the network is used."""
-        from imagefinder.models import hub
+        from imagefinder.models.hub import files as hub
 
         return self.fetch and not hub.is_offline()

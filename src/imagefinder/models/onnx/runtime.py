@@ -13,8 +13,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime as ort
 
 from imagefinder.errors import ModelError
-from imagefinder.models.outputs import Port, Taken, choose
-from imagefinder.models.providers import providers_for, runs_on
+from imagefinder.models.onnx.outputs import Port, Taken, choose
+from imagefinder.models.onnx.providers import providers_for, runs_on
 from imagefinder.models.row import Pooling
 
 Feed: TypeAlias = Mapping[str, NDArray[np.generic]]  # a graph's inputs by name

@@ -15,16 +15,16 @@ from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundErr
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
 
 from imagefinder.errors import ModelError
-from imagefinder.models import hub_cache, pins
-from imagefinder.models.hub_errors import (
+from imagefinder.models.hub import cache, pins
+from imagefinder.models.hub.errors import (
     DamagedFileError,
     called,
     not_here,
     spoilt,
     translated,
 )
-from imagefinder.models.hub_transfer import COMMIT, Remote, ask, complete
-from imagefinder.models.pins import Pin
+from imagefinder.models.hub.pins import Pin
+from imagefinder.models.hub.transfer import COMMIT, Remote, ask, complete
 from imagefinder.models.row import HubFile
 
 # The file's path in the repository, bytes done, bytes in all (None: the hub does not tell).
@@ -79,7 +79,7 @@ def forget(files: Sequence[HubFile]) -> int:
     freed = 0
     for file in files:
         with translated(file):
-            freed += hub_cache.remove(file, pointer_of(file, pins.find(file)))
+            freed += cache.remove(file, pointer_of(file, pins.find(file)))
     return freed
 
 
@@ -97,28 +97,28 @@ def present(file: HubFile) -> Fetched | None:
         return None
     if pin and pin.is_of(pointer.stat()):
         return Fetched(pointer, pin.sha256, pin.commit)
-    sha256 = hub_cache.verified(pointer, hub_cache.etag_of(pointer))
+    sha256 = cache.verified(pointer, cache.etag_of(pointer))
     if sha256 is None or (pin and sha256 != pin.sha256):
         raise DamagedFileError.of(file)
-    return noted(file, Fetched(pointer, sha256, hub_cache.commit_of(file, pointer)))
+    return noted(file, Fetched(pointer, sha256, cache.commit_of(file, pointer)))
 
 
 def pointer_of(file: HubFile, pin: Pin | None) -> Path | None:
     """Where the cache has a file: at its commit, or at that of its neighbours, or at any."""
     if pin:
-        return hub_cache.find(file, pin.commit)
+        return cache.find(file, pin.commit)
     neighbours = pins.commit_of(file)
-    found = hub_cache.find(file, neighbours) if neighbours else None
-    return found or hub_cache.find(file, file.revision)
+    found = cache.find(file, neighbours) if neighbours else None
+    return found or cache.find(file, file.revision)
 
 
 def download(file: HubFile, on_progress: OnProgress) -> Fetched:
     """Raises ModelError, and what `translated` makes one of."""
     pin, neighbours = pins.find(file), pins.commit_of(file)
     remote = locate(file, pin, neighbours)
-    pointer = hub_cache.pointer_of(file, remote.commit)
-    blob = hub_cache.blob_of(file, remote.etag)
-    lock = hub_cache.lock_of(file, remote.etag)
+    pointer = cache.pointer_of(file, remote.commit)
+    blob = cache.blob_of(file, remote.etag)
+    lock = cache.lock_of(file, remote.etag)
     for path in (blob, lock):
         path.parent.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
@@ -126,13 +126,13 @@ def download(file: HubFile, on_progress: OnProgress) -> Fetched:
         if sha256 is None:
             sha256 = receive(file, remote, blob, on_progress)
         if pin and sha256 != pin.sha256:
-            if not hub_cache.is_used(blob):
+            if not cache.is_used(blob):
                 blob.unlink(missing_ok=True)
             raise changed(file, pin)
         if not pointer.exists():
-            hub_cache.link(pointer, blob)
+            cache.link(pointer, blob)
     if not (pin or neighbours or COMMIT.fullmatch(file.revision)):
-        hub_cache.point(file, remote.commit)
+        cache.point(file, remote.commit)
     return noted(file, Fetched(pointer, sha256, remote.commit))
 
 
@@ -143,7 +143,7 @@ def locate(file: HubFile, pin: Pin | None, neighbours: str | None) -> Remote:
             remote = ask(file, pin.commit)
         except (RemoteEntryNotFoundError, RevisionNotFoundError) as error:
             raise changed(file, pin) from error
-        if hub_cache.is_sha256(remote.etag) and remote.etag != pin.sha256:
+        if cache.is_sha256(remote.etag) and remote.etag != pin.sha256:
             raise changed(file, pin)
         return remote
     if neighbours:
@@ -154,7 +154,7 @@ def locate(file: HubFile, pin: Pin | None, neighbours: str | None) -> Remote:
 
 def whole(path: Path, remote: Remote) -> str | None:
     """The sha256 of a file that is there already; a damaged one is removed."""
-    if path.exists() and (sha256 := hub_cache.verified(path, remote.etag)):
+    if path.exists() and (sha256 := cache.verified(path, remote.etag)):
         return sha256
     path.unlink(missing_ok=True)
     return None
@@ -162,7 +162,7 @@ def whole(path: Path, remote: Remote) -> str | None:
 
 def receive(file: HubFile, remote: Remote, blob: Path, on_progress: OnProgress) -> str:
     """Fill a blob and return its sha256: nothing that is not verified gets its name."""
-    part = hub_cache.part_of(file, remote.etag)
+    part = cache.part_of(file, remote.etag)
     for _ in range(2):
         complete(remote, part, lambda done: on_progress(file.path, done, remote.size))
         sha256 = whole(part, remote)

@@ -7,8 +7,8 @@ from onnx_ir.passes.common import NameFixPass
 from torch.export import Dim
 
 from imagefinder.errors import ModelError
-from imagefinder.models.torch_network import Network, first_line, quiet
-from imagefinder.models.torch_texts import Texts
+from imagefinder.models.torch.network import Network, first_line, quiet
+from imagefinder.models.torch.texts import Texts
 from imagefinder.types import Preprocessing
 
 OUTPUT = "embedding"

@@ -26,7 +26,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from imagefinder._version import __version__
-from imagefinder.models.hub_errors import StrangeAnswerError
+from imagefinder.models.hub.errors import StrangeAnswerError
 from imagefinder.models.row import HubFile
 
 COMMIT = re.compile(r"[0-9a-f]{40}")

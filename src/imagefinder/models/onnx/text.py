@@ -10,9 +10,10 @@ from tokenizers import Encoding, Tokenizer
 
 from imagefinder.arrays import Embeddings
 from imagefinder.errors import ModelError, UsageError
-from imagefinder.models.onnx import OnnxEmbedder, OnnxFiles, TextFiles
-from imagefinder.models.outputs import Port
-from imagefinder.models.runtime import embedding_of, inputs_of, open_session
+from imagefinder.models.onnx.embedder import OnnxEmbedder
+from imagefinder.models.onnx.files import OnnxFiles, TextFiles
+from imagefinder.models.onnx.outputs import Port
+from imagefinder.models.onnx.runtime import embedding_of, inputs_of, open_session
 from imagefinder.types import is_text
 
 Tokens: TypeAlias = Mapping[str, NDArray[np.generic]]  # (1, tokens) by the input's name

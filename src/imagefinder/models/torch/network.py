@@ -13,7 +13,7 @@ import transformers
 from transformers.utils import logging as transformers_logging
 
 from imagefinder.errors import ModelError
-from imagefinder.models.torch_files import NetworkFiles
+from imagefinder.models.torch.files import NetworkFiles
 from imagefinder.types import Preprocessing
 
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")  # how the parameter is called

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imagefinder.errors import ModelError
-from imagefinder.models.outputs import Port, listed
+from imagefinder.models.onnx.outputs import Port, listed
 from imagefinder.types import Preprocessing
 
 PIXELS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

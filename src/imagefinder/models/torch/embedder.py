@@ -11,9 +11,9 @@ from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import ModelError, UsageError
 from imagefinder.models.preprocess import preprocess
 from imagefinder.models.processor import read_processor
-from imagefinder.models.torch_files import NetworkFiles
-from imagefinder.models.torch_network import Network, first_line, load_network
-from imagefinder.models.torch_texts import Texts, read_texts
+from imagefinder.models.torch.files import NetworkFiles
+from imagefinder.models.torch.network import Network, first_line, load_network
+from imagefinder.models.torch.texts import Texts, read_texts
 from imagefinder.types import ModelSpec, is_text
 
 BATCH = 64  # images in a run; more do not make a card quicker, and take memory

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from imagefinder.errors import MissingExtraError
-from imagefinder.models.torch_files import OnProgress, find_files, has_text, is_here, nobody
+from imagefinder.models.torch.files import OnProgress, find_files, has_text, is_here, nobody
 from imagefinder.protocols import Embedder
 
 __all__ = ["has_text", "is_here", "load_torch", "require_torch"]
@@ -25,7 +25,7 @@ def load_torch(
     UsageError, and MissingExtraError where PyTorch or transformers is not installed.
     """
     require_torch()
-    from imagefinder.models.torch_embedder import embedder_of
+    from imagefinder.models.torch.embedder import embedder_of
 
     files = find_files(reference, fetch=fetch, on_progress=on_progress)
     return embedder_of(files, name=name, device=device, dtype=dtype)
