@@ -24,42 +24,32 @@ from imagefinder.serve.options import Access, Key, ServeOptions
 from imagefinder.serve.service import Service
 from imagefinder.testing import FakeEmbedder, FakeTextEmbedder
 from imagefinder.types import ImageRef
-from tests.hub_server import HubServer, hub
+from tests.hub_server import HubServer
 from tests.image_server import encoded
 from tests.pictures import picture, write_pictures
 from tests.serving import Served, serving
-from tests.toy_catalogue import forget, pull, toy_repositories, write_rows
+from tests.toy_catalogue import NAMES, forget, pull, toy_collection, toy_hub
 from tests.toy_models import write_clip
 
 SOON = 30.0  # seconds; what takes as long as that never comes
-NAMES = [f"{number}.png" for number in range(6)]
-DIMS = {"toy-a": 24, "toy-b": 4, "toy-c": 6}  # toy-c is not on this machine
 
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    write_rows(monkeypatch, tmp_path / "config", DIMS)
-    with hub(toy_repositories(tmp_path / "models", DIMS), monkeypatch, tmp_path) as server:
-        pull("toy-a", "toy-b")
-        server.requests.clear()
+    with toy_hub(monkeypatch, tmp_path) as server:
         yield server
 
 
 @pytest.fixture
 def home(server: HubServer, tmp_path: Path) -> Path:
     """A collection of photos, whose only space is toy-a."""
-    write_pictures(tmp_path / "photos", NAMES)
-    with ImageFinder.open(tmp_path / "c", model="toy-a") as finder:
-        finder.index(tmp_path / "photos")
-    return tmp_path
+    return toy_collection(tmp_path)
 
 
 @pytest.fixture
-def both(home: Path) -> Path:
+def both(server: HubServer, tmp_path: Path) -> Path:
     """The same with toy-b."""
-    with ImageFinder.open(home / "c") as finder:
-        finder.add_space("toy-b")
-    return home
+    return toy_collection(tmp_path, "toy-b")
 
 
 @contextmanager

@@ -2,24 +2,30 @@
 
 import io
 import shutil
-from collections.abc import Callable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Event, Thread
 
 import numpy as np
 import pytest
 
-from imagefinder import ImageFinder, Upload, errors
+from imagefinder import ImageFinder, Upload, errors, marker
 from imagefinder.collection import Collection
 from imagefinder.exchange import read as read_exported
 from imagefinder.local import LocalFinder
 from imagefinder.models.onnx.embedder import OnnxEmbedder
+from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.ledger import Ledger
 from imagefinder.types import SpaceStatus
+from imagefinder.upkeep import backup, restore
 from tests.pictures import picture, touch_later, write_pictures
+from tests.test_upgrade import FORMAT_1
 from tests.toy_models import write_model
 
 NAMES = [f"{number}.png" for number in range(6)]
+CAMERA = "camera"
 
 
 class Crash(BaseException):
@@ -110,7 +116,7 @@ def test_an_upload_is_not_lost_where_a_space_is_behind(
     home: Path, finder: LocalFinder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """toy-b knows only the first version, whose bytes are gone: it is no witness."""
-    finder.add([Upload(png(50), "up.png", "up")], source="camera")
+    finder.add([Upload(png(50), "up.png", "up")], source=CAMERA)
     finder.close()
     (home / "toy-b").rename(home / "gone")
 
@@ -118,10 +124,10 @@ def test_an_upload_is_not_lost_where_a_space_is_behind(
         raise Crash
 
     with opened(home) as finder:
-        assert finder.add([Upload(png(51), "up.png", "up")], source="camera").updated == ["up"]
+        assert finder.add([Upload(png(51), "up.png", "up")], source=CAMERA).updated == ["up"]
         monkeypatch.setattr(Ledger, "acknowledge", crash)
         with pytest.raises(Crash):
-            finder.add([Upload(png(52), "up.png", "up")], source="camera")
+            finder.add([Upload(png(52), "up.png", "up")], source=CAMERA)
     monkeypatch.undo()
     (home / "gone").rename(home / "toy-b")
     with opened(home) as finder:
@@ -149,7 +155,7 @@ def test_an_upload_that_is_replaced_while_a_space_is_filled(
         return real(self, tensors)
 
     with opened(home, "toy-a") as finder:
-        finder.add([Upload(png(50), "up.png", "up")], source="camera")
+        finder.add([Upload(png(50), "up.png", "up")], source=CAMERA)
         monkeypatch.setattr(OnnxEmbedder, "embed", waiting)
         held = Held(monkeypatch, finder.collection)
         filling = Thread(target=finder.add_space, args=(str(home / "toy-c"),))
@@ -158,7 +164,7 @@ def test_an_upload_that_is_replaced_while_a_space_is_filled(
             assert looked.wait(60)
             # between the write of the upload and the look at what the other spaces lack
             held.before_keeping_up(lambda: (go_on.set(), filling.join(60)))
-            finder.add([Upload(png(51), "up.png", "up")], source="camera")
+            finder.add([Upload(png(51), "up.png", "up")], source=CAMERA)
         finally:
             go_on.set()
             filling.join()
@@ -181,6 +187,34 @@ class Held:
             return real(finder)
 
         self._patch.setattr(LocalFinder, "_spaces", first)
+
+
+def test_an_image_that_two_bring_into_a_space_at_once(
+    home: Path, finder: LocalFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The embedding of its bytes of before, and the record of those of now, which comes from the
+    other one in between, do not belong together."""
+    finder.add([Upload(png(50), "up.png", "up")], source=CAMERA)
+    finder.close()
+    (home / "toy-b").rename(home / "gone")
+    with opened(home) as finder:
+        finder.add([Upload(png(51), "up.png", "up")], source=CAMERA)
+    (home / "gone").rename(home / "toy-b")
+    with opened(home) as finder:
+        store, record = finder.collection.store("toy-b"), finder.get("up")
+        right, real = finder.embed(png(51), space="toy-b"), EmbeddedStore.embeddings
+
+        def embeddings(self: EmbeddedStore, ids: Sequence[str]) -> Mapping[str, np.ndarray]:
+            found = real(self, ids)
+            if self is store:
+                store.upsert([record], right[None])
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(EmbeddedStore, "embeddings", embeddings)
+            finder.add_space(str(home / "toy-b"))
+        assert cosine(right, finder.embeddings(["up"], space="toy-b")["up"]) > 0.9999
+        assert states(finder)["toy-b"].behind == 0
 
 
 def test_another_version_is_forgotten_again(home: Path, finder: LocalFinder) -> None:
@@ -304,3 +338,169 @@ def test_there_is_nothing_to_use_or_drop_in_an_empty_collection(home: Path) -> N
                 call("toy-a")
         finder.index(home / "photos")
         assert finder.status().model == "toy-a"
+
+
+def rows_of(finder: LocalFinder) -> dict[str, dict[str, list[float]]]:
+    return {
+        space.name: {
+            record.id: row.tolist() for record, row in finder.collection.store(space.name).scan()
+        }
+        for space in finder.spaces()
+    }
+
+
+def test_a_backup_has_every_space(home: Path, finder: LocalFinder) -> None:
+    (home / "old.csv").write_text("id,e0,e1\nold-1,1,0\n")
+    finder.import_embeddings(home / "old.csv", space="old")
+    finder.use_space("toy-b")
+    before, told = rows_of(finder), states(finder)
+    finder.close()
+    backup(str(home / "collection"), home / "b.tar")
+    shutil.rmtree(home / "collection")
+    assert restore(home / "b.tar", str(home / "collection")) == 7
+    with opened(home) as again:
+        assert (rows_of(again), states(again)) == (before, told)
+        assert told["toy-b"].in_use
+        assert again.index(home / "photos").unchanged == 6
+
+
+def test_images_and_models_that_have_moved_together(home: Path, finder: LocalFinder) -> None:
+    """And a table, whose images are stored by their absolute paths."""
+    (home / "photos" / "table.csv").write_text(f"id,path\nrow,{home}/photos/1.png\n")
+    finder.index(home / "photos" / "table.csv")
+    finder.close()
+    (home / "photos").rename(home / "elsewhere")
+    with opened(home) as again:
+        again.relocate(home / "photos", home / "elsewhere")
+        picture(77).save(home / "elsewhere" / "new.png")
+        report = again.index(home / "elsewhere")
+        assert (report.unchanged, report.added, report.spaces[0].added) == (6, 1, 1)
+        write_model(home / "toy-c", dim=6, seed=3)
+        filled = again.add_space(str(home / "toy-c"))
+        assert (filled.added, filled.problems) == (8, [])
+        for space in ("toy-a", "toy-b", "toy-c"):
+            hits = again.search("id:row", k=2, space=space)
+            assert {Path(hit.uri).parent for hit in hits} == {home / "elsewhere"}
+
+
+ODD_IDS = ["a b/ü?#&=+", "/root", "a//b", "quote's \"", "日本" * 100, "\u200b", "%41", "-"]
+
+
+def test_ids_and_names_with_odd_letters(home: Path) -> None:
+    with opened(home, "toy-a") as finder:
+        uploads = [Upload(png(100 + n), "x.png", id) for n, id in enumerate(ODD_IDS)]
+        assert finder.add(uploads, source=CAMERA).added == ODD_IDS
+        odd = write_model(home / "Größe 2.5 (neu)", dim=5, seed=9)
+        report = finder.add_space(str(odd))
+        assert (report.space, report.added) == ("Größe-2.5-neu", len(ODD_IDS))
+        for number, id in enumerate(ODD_IDS):
+            query = finder.embed(png(100 + number), space=report.space)
+            assert cosine(query, finder.embeddings([id], space=report.space)[id]) > 0.9999
+        finder.add([Upload(png(200), "x.png", ODD_IDS[0])], source=CAMERA)
+        finder.remove(ODD_IDS[1:4])
+        assert {space.images for space in finder.spaces()} == {len(ODD_IDS) - 3}
+        assert {space.behind for space in finder.spaces()} == {0}
+        finder.use_space(report.space)
+        finder.drop_space("toy-a")
+    with opened(home) as finder:
+        assert len(finder.search(png(200), k=20)) == len(ODD_IDS) - 3
+
+
+def test_of_three_models_one_is_gone(home: Path, finder: LocalFinder) -> None:
+    """The others go on, and what happens meanwhile is made good once it is back."""
+    write_model(home / "toy-c", dim=6, seed=3)
+    finder.add_space(str(home / "toy-c"))
+    finder.close()
+    (home / "toy-b").rename(home / "gone")
+    photos = home / "photos"
+    picture(60).save(photos / "new.png")
+    picture(61).save(photos / "1.png")
+    touch_later(photos / "1.png")
+    (photos / "2.png").rename(photos / "moved.png")
+    shutil.copy(photos / "3.png", photos / "copy.png")
+    (photos / "4.png").unlink()
+    with opened(home) as again:
+        report = again.index(photos, prune=True)
+        assert [(filled.space, filled.added) for filled in report.spaces] == [("toy-c", 2)]
+        assert [state.behind for state in again.spaces()] == [0, 2, 0]
+        again.add([Upload(png(62), "up.png")])
+        # a change of what is behind already, and of what has not been tried again
+        picture(63).save(photos / "1.png")
+        touch_later(photos / "1.png", 20)
+        again.index(photos)
+        again.update_metadata("1.png", {"label": "late"})
+        (photos / "new.png").rename(photos / "newer.png")
+        again.index(photos)
+        assert [state.behind for state in again.spaces()] == [0, 3, 0]
+    (home / "gone").rename(home / "toy-b")
+    with opened(home) as again:
+        assert [filled.added for filled in again.index(photos).spaces] == [3]
+        for space in ("toy-a", "toy-b", "toy-c"):
+            for path in photos.iterdir():
+                row = again.embeddings([path.name], space=space)[path.name]
+                assert cosine(again.embed(path, space=space), row) > 0.9999
+            hits = again.search("id:1.png", k=9, space=space, filter='label == "late"')
+            assert [hit.id for hit in hits] == ["1.png"]
+        assert {state.behind for state in again.spaces()} == {0}
+        assert {state.images for state in again.spaces()} == {8}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_crash_while_an_older_format_is_upgraded(
+    home: Path, finder: LocalFinder, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    finder.drop_space("toy-b")
+    finder.import_embeddings(csv_of(home), space="old")
+    before = rows_of(finder)
+    finder.close()
+    place = home / "collection"
+    with closing(sqlite3.connect(place / "ledger.sqlite")) as db:
+        db.executescript(FORMAT_1)
+    (place / "collection.json").write_text('{"format": 1}')
+
+    def crash(*_: object) -> None:
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        if when == "before":
+            script = marker.SEVERAL_SPACES.replace("COMMIT;", "SELECT nothing;")
+            patch.setattr(marker, "SEVERAL_SPACES", script)
+        else:
+            patch.setattr(marker, "write_marker", crash)
+        with pytest.raises((Crash, sqlite3.OperationalError)):
+            opened(home).status()
+    with ImageFinder.open(place, model=str(home / "toy-a")) as again:
+        assert isinstance(again, LocalFinder)
+        assert rows_of(again) == before
+        assert again.index(home / "photos").unchanged == 6
+        assert {state.behind for state in again.spaces()} == {0}
+
+
+def csv_of(home: Path) -> Path:
+    file = home / "old.csv"
+    file.write_text("id,e0,e1\n0.png,1,0\n")
+    return file
+
+
+def test_an_upload_while_its_space_is_dropped(
+    home: Path, finder: LocalFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, or in a space that stays."""
+    shutil.rmtree(home / "toy-b")  # so that nothing brings it up to date
+    real = Collection.only_in
+
+    def add() -> None:
+        with suppress(errors.ImageFinderError):
+            finder.add([Upload(png(50), "up.png")])
+
+    adding = Thread(target=add)
+
+    def only_in(collection: Collection, space: str) -> Iterator[list[str]]:
+        yield from real(collection, space)
+        adding.start()
+        adding.join(0.5)
+
+    monkeypatch.setattr(Collection, "only_in", only_in)
+    finder.drop_space("toy-a")
+    adding.join()
+    assert len(list(finder.images())) == len(finder)

@@ -95,15 +95,16 @@ class Spaces:
                 f"{space}: it is the collection's only space; to be rid of all of it:"
                 f" imagefinder delete-collection {self.session.place.name}"
             )
-        lost = [id for ids in collection.only_in(space) for id in ids]
-        if lost:
-            raise CollectionError(
-                f"{space}: {len(lost)} images are in no other space; bring one up to date before:"
-                f" imagefinder models add MODEL -c {self.session.place.name}"
-            )
         self.session.optimizer.wait()
-        self.session.drop(space)
-        collection.drop_space(space)
+        with collection.writing:  # so that no upload comes in between that only this space has
+            lost = sum(len(ids) for ids in collection.only_in(space))
+            if lost:
+                raise CollectionError(
+                    f"{space}: {lost} images are in no other space; bring one up to date before:"
+                    f" imagefinder models add MODEL -c {self.session.place.name}"
+                )
+            self.session.drop(space)
+            collection.drop_space(space)
 
     def _filler(
         self,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import INTERRUPTED, app
-from imagefinder.cli.indexing import asked_to_stop, summarise_space
+from imagefinder.cli.indexing import asked_to_stop, summarise_space, wait_for_optimizer
 from imagefinder.cli.opening import distance_of, open_finder
 from imagefinder.cli.options import (
     CollectionOption,
@@ -138,16 +138,17 @@ def add(
     with open_finder(collection, device=device) as finder, asked_to_stop() as stop:
         with BarProgress("embedding") as progress:
             report = finder.add_space(model, distance=compared, stop=stop, on_progress=progress)
-        spaces = {space.name: space for space in finder.spaces()}
-    space = spaces[report.space]
+        space = next((one for one in finder.spaces() if one.name == report.space), None)
+        wait_for_optimizer(finder)
     if json:
         facts = {"space": report.space, "added": report.added, "skipped": report.skipped}
-        show_json({**facts, "images": space.images, "behind": space.behind})
+        there = (space.images, space.behind) if space else (0, 0)  # a service may be loading it
+        show_json({**facts, "images": there[0], "behind": there[1]})
     else:
         summarise_space(report)
         if report.interrupted:
             note("  interrupted; the same command goes on where this one stopped")
-        elif not space.in_use:
+        elif space is not None and not space.in_use:
             note(
                 f"  to search by it: --space {space.name};"
                 f" from now on: imagefinder models use {space.name}"

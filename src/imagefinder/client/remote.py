@@ -187,8 +187,9 @@ class RemoteFinder(ImageFinder):
         asked = as_query(query)
         images, ids, texts = of_kind(asked)
         rows: list[Embedding] = []
-        # an image of the space in use is found quicker as it stands
-        asking = [part for part in ids if part.box or space is not None]
+        # an image of the space that the service uses is found quicker as it stands
+        named = space or (ids and any(one.name == self._model for one in self.spaces()))
+        asking = [part for part in ids if part.box or named]
         whole = [part for part in ids if part not in asking]
         if images or asking or texts:
             pictures = self._pictures(asked)
@@ -208,7 +209,7 @@ class RemoteFinder(ImageFinder):
         return replace(self._connection.get("v1/status", wire.status), path=self._connection.url)
 
     def spaces(self) -> list[SpaceStatus]:
-        return spaces.states(self._connection)
+        return spaces.states(self._connection, self._model)
 
     def __len__(self) -> int:
         return self.status().images

@@ -94,12 +94,20 @@ class Examiner:
         entries = self.ledger.with_content(content)
         gone = next((entry for entry in entries if self._is_gone(entry)), None)
         for entry in [gone] if gone else entries[:1]:
-            # the record after the embedding: when it is still of these bytes, so was the embedding
+            # the record before and after: where both are of these bytes, so is the embedding; a
+            # space that was behind may get it at this very moment
+            if self._record_of(entry.id, content) is None:
+                return None
             embedding = self.store.embeddings([entry.id]).get(entry.id)
-            record = self.store.get([entry.id]).get(entry.id)
-            if embedding is not None and record is not None and record.sha256 == content:
+            record = self._record_of(entry.id, content)
+            if embedding is not None and record is not None:
                 return Embedded(ref, revised(record, ref), embedding, True, gone, entry.id)
         return None
+
+    def _record_of(self, id: str, content: str) -> ImageRecord | None:
+        """What the space has of an image, if of these bytes."""
+        record = self.store.get([id]).get(id)
+        return record if record is not None and record.sha256 == content else None
 
     def _is_gone(self, entry: ImageEntry) -> bool:
         return entry.source == self.number and not self.source.exists(entry.path)
