@@ -220,7 +220,10 @@ def test_http_and_the_reference_route(server: HubServer, tmp_path: Path, photos:
             assert answer["hits"][0]["id"] == "blue.png"
         refused = service.client.post("/v1/search", data={"text": "blue", "space": "vgg16"})
         assert refused.status_code == 422
-        assert "search with --space clip-vit-b32" in refused.json()["detail"]
+        assert (
+            "search in a space that has one (clip-vit-b32, siglip2-base)"
+            in refused.json()["detail"]
+        )
         # as clients of the older services ask
         for name in ("resnet50", "vgg16"):
             form = {"model_name": name, "nb_similar_images": "2", "retrieved_ref": "id,score"}

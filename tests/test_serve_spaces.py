@@ -392,7 +392,7 @@ def test_words_in_several_spaces(home: Path) -> None:
             refused = ask(data={"text": "red", "space": space})
             assert refused.status_code == 422
             assert "toy-a: the model has no text side" in refused.json()["detail"]
-            assert "--space clip-1" in refused.json()["detail"]
+            assert "a space that has one (clip-1, clip-2)" in refused.json()["detail"]
 
 
 def test_a_model_that_is_not_here_any_more(both: Path, server: HubServer) -> None:
@@ -604,7 +604,7 @@ def test_the_map_is_of_the_space_in_use(both: Path, monkeypatch: pytest.MonkeyPa
     assert calls == [24, 4]
 
 
-def test_a_file_that_is_behind_is_told_by_models_alone(both: Path) -> None:
+def test_what_the_library_adds_beside_the_service_is_in_both(both: Path) -> None:
     with service_of(both) as service:
         service.finder.add([Upload(png(70), "one.png")])
         assert [model["images"] for model in models(service).values()] == [7, 7]

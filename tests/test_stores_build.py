@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from imagefinder import ImageFinder
 from imagefinder.errors import StoreError
 from imagefinder.stores import embedded, embedded_build
-from imagefinder.stores.embedded import EmbeddedStore
+from imagefinder.stores.embedded import SAVES, EmbeddedStore
+from imagefinder.testing import FakeEmbedder
 from tests.embedded_stores import filled, reopened
+from tests.pictures import write_pictures
 from tests.store_contract import DIM, drawn, ids, numbered, record
 
 
@@ -237,3 +240,18 @@ def test_searches_do_not_wait_for_each_other(store: EmbeddedStore, path: Path) -
         command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
     assert (found.returncode, found.stdout) == (0, "12000\n"), found.stderr
+
+
+def test_many_small_runs_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """Each leaves a file of a megabyte, however little it writes."""
+    most = 0
+    for number in range(20):
+        write_pictures(tmp_path / "photos", [f"{number}.png"], first=number)
+        with ImageFinder.open(tmp_path / "collection", embedder=FakeEmbedder()) as finder:
+            assert finder.index(tmp_path / "photos").added == 1
+        files = list((tmp_path / "collection" / "spaces" / "fake").glob("*/*/embedding.index.*"))
+        most = max(most, len(files))
+    assert 10 < most <= SAVES + 1
+    assert len(files) < 10
+    with ImageFinder.open(tmp_path / "collection", embedder=FakeEmbedder()) as finder:
+        assert len(finder.search("id:7.png", k=30)) == 20

@@ -360,6 +360,7 @@ class LocalFinder(Hosted, ImageFinder):
             locate=session.locate,
             calibration=session.calibration(space),
             text_hint=session.text_hint,
+            missing=partial(session.missing, space),
             limits=self._limits,
         )
 

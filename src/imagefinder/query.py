@@ -61,18 +61,20 @@ class Query:
 
 def as_query(value: "Queryable") -> Query:
     """The query that a user means: a path or URL, `id:ID`, `text:WORDS`, bytes, a PIL image, an
-    array, a Query, or a sequence of these."""
+    array, a part, a Query, or a sequence of these."""
     if isinstance(value, Query):
         return value
     if isinstance(value, str):
         return Query((parse_part(value),))
+    if isinstance(value, (ImagePart, IdPart, TextPart)):
+        return Query((value,))
     if isinstance(value, (list, tuple)):
         return Query(tuple(part for item in value for part in as_query(item).parts))
     if isinstance(value, (PurePath, bytes)) or hasattr(value, "__array_interface__"):
         return Query((ImagePart(cast("Picture", value)),))  # PIL images are array-like too
     raise UsageError(
         f"a query cannot be a {type(value).__name__}; give a path, URL, bytes, PIL image,"
-        " array, id:ID, or several of these"
+        " array, id:ID, text:WORDS, or several of these"
     )
 
 
@@ -81,7 +83,7 @@ def parse_part(text: str) -> Part:
     kind, colon, rest = text.partition(":")
     if not colon or kind not in {"id", "text"}:
         return ImagePart(text)
-    if not rest:
+    if not rest.strip():
         raise UsageError(f"{text}: the {kind} is missing after the colon")
     return IdPart(rest) if kind == "id" else TextPart(rest)
 

@@ -47,6 +47,7 @@ class Searcher:
     locate: Callable[[str], str]  # a stored uri -> where the image is now
     calibration: tuple[float, float] | None  # of the scores; see ModelSpec
     text_hint: Callable[[], str]  # which models words can be searched with
+    missing: Callable[[str], ImageNotFoundError]  # for an id that the space has not
     limits: DecodeLimits
     computing: Computing  # held while a picture is decoded, words are embedded, the store searches
 
@@ -101,7 +102,7 @@ class Searcher:
     def _embedding_of(self, id: str) -> Embedding:
         found = self.store.embeddings([id])
         if id not in found:
-            raise ImageNotFoundError.of(id)
+            raise self.missing(id)
         return found[id]
 
     def _embed_image(self, part: ImagePart | IdPart) -> Embedding:
@@ -131,6 +132,8 @@ class Searcher:
             return Fetched(where, self.read(where))
         except FetchError as error:
             hint = f"; the image of the collection is id:{where}" if self.store.get([where]) else ""
+            if not hint and not set("./\\:") & set(where):
+                hint = f"; to search by words: 'text:{where}'"
             raise FetchError(f"{redact(where)}: {error}{hint}") from error
 
     def _decode(self, picture: "Picture | Fetched", at_least: int | None) -> Decoded:

@@ -6,6 +6,7 @@ from threading import Lock, RLock
 from imagefinder.collection import Collection
 from imagefinder.errors import (
     CollectionError,
+    ImageNotFoundError,
     ModelError,
     ModelMismatchError,
     UsageError,
@@ -85,11 +86,22 @@ class Session:
             raise self._no_space(space)
         return entries[space]
 
+    def missing(self, space: str, id: str) -> ImageNotFoundError:
+        """For an id that the space does not have."""
+        collection = self.collection()
+        if len(collection.spaces()) < 2 or not collection.ledger.images([id]):
+            return ImageNotFoundError.of(id)
+        return ImageNotFoundError(
+            f"{id}: the space {space} does not have this image; bring it up to date:"
+            f" imagefinder models add {space} -c COLLECTION"
+        )
+
     def named(self, spaces: str | Sequence[str] | None) -> list[str]:
         """The spaces that a user means, `a,b` or a list. Raises UsageError for an unknown one."""
         if spaces is None:
             return [self.space()]
         names = spaces.split(",") if isinstance(spaces, str) else list(spaces)
+        names = [name.strip() for name in names]
         for name in names:
             if name != self.space():  # which a collection that is empty has not made yet
                 self.existing(name)
@@ -234,7 +246,7 @@ class Session:
         except UsageError as error:
             raise ModelError(
                 f"{space}: the model of this space cannot be found: {error};"
-                " say where it is now with --model"
+                " give its folder with --model, by the same name, or put its row back"
             ) from error
         return self._load(model, fetch)
 
@@ -259,8 +271,9 @@ class Session:
         if spec is not None and spec.fingerprint != entry.fingerprint:
             raise ModelMismatchError(
                 f"{self.place.name}: its embeddings come from another version of {spec.name}"
-                f" ({entry.fingerprint}, here is {spec.fingerprint}); use the version that"
-                " made them, or index the images into a new collection"
+                f" ({entry.fingerprint}, here is {spec.fingerprint}); use the version that made"
+                " them, or drop them and embed anew: imagefinder models drop, then models add; or"
+                " index the images into a new collection"
             )
 
     def _found_at(self, fingerprint: str, reference: str) -> None:
@@ -292,7 +305,8 @@ class Session:
         """Which models could be searched with words, for a message."""
         here = [space for space in self.collection().spaces() if self.understands_text(space)]
         if here:
-            return f"search with --space {here[0]}, or with an image"
+            spaces = ", ".join(here)
+            return f"search in a space that has one ({spaces}), or with an image"
         able = [name for name, row in catalog().items() if row.text is not None]
         return (
             f"those of {', '.join(able)} have one; they are added with:"

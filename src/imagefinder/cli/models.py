@@ -1,13 +1,14 @@
 """imagefinder models: what there is, and the models of a collection"""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imagefinder.cli.app import INTERRUPTED, app
+from imagefinder.cli.app import FAILURE, INTERRUPTED, app
 from imagefinder.cli.indexing import asked_to_stop, summarise_space, wait_for_optimizer
-from imagefinder.cli.opening import distance_of, open_finder
+from imagefinder.cli.opening import chosen, distance_of, is_service, open_finder
 from imagefinder.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -20,6 +21,8 @@ from imagefinder.cli.progress import BarProgress, FetchProgress
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from imagefinder.models import NetworkModel, RowModel
 
 models = typer.Typer(
@@ -75,12 +78,7 @@ def list_models(context: typer.Context, json: JsonOption = False) -> None:
 @models.command(epilog="Example:  imagefinder models pull resnet50")
 def pull(names: PullArgument) -> None:
     """Fetch models from the hub, so that they work without a network from then on."""
-    from imagefinder.models import NetworkModel, find_model
-
-    for name in names:
-        model = find_model(name)
-        if not isinstance(model, NetworkModel):
-            model = row_model(name)
+    for model in [fetchable(name) for name in names]:
         paths = model.pull(on_fetch=FetchProgress())
         size = sum(path.stat().st_size for path in paths)
         note(f"{model.name}: {human_bytes(size)} here, verified" if paths else built_in(model))
@@ -88,11 +86,14 @@ def pull(names: PullArgument) -> None:
 
 @models.command(epilog="Example:  imagefinder models remove resnet50")
 def remove(names: NamesArgument) -> None:
-    """Delete the fetched files of models; collections keep their embeddings."""
+    """Delete the fetched files of models, unless others that are here need them too; collections
+    keep their embeddings."""
     from imagefinder.models.hub.files import forget
 
-    for model in map(row_model, names):
-        freed = forget(model.files)
+    doomed = [row_model(name) for name in names]
+    needed = {file for other in others_here(doomed) for file in other.files}
+    for model in doomed:
+        freed = forget([file for file in model.files if file not in needed])
         note(f"{model.name}: {human_bytes(freed)} freed" if model.files else built_in(model))
 
 
@@ -133,8 +134,9 @@ def add(
 ) -> None:
     """Embed every image of the collection by another model, beside what is there.
 
-    What is there keeps answering. A run that was cut off goes on where it stopped."""
+    A run that was cut off goes on where it stopped."""
     compared = distance_of(distance)
+    fetch_first(model, chosen(collection))
     with open_finder(collection, device=device) as finder, asked_to_stop() as stop:
         with BarProgress("embedding") as progress:
             report = finder.add_space(model, distance=compared, stop=stop, on_progress=progress)
@@ -151,10 +153,12 @@ def add(
         elif space is not None and not space.in_use:
             note(
                 f"  to search by it: --space {space.name};"
-                f" from now on: imagefinder models use {space.name}"
+                f" from now on: imagefinder models use {space.name}{of(collection)}"
             )
     if report.interrupted:
         raise typer.Exit(INTERRUPTED)
+    if report.skipped and not (space and space.images):
+        raise typer.Exit(FAILURE)
 
 
 @models.command(epilog="Example:  imagefinder models use clip-vit-b32 -c photos")
@@ -166,8 +170,8 @@ def use(space: SpaceArgument, collection: CollectionOption = None) -> None:
         before = next((one.name for one in finder.spaces() if one.in_use), None)
         finder.use_space(space)
         (state,) = (one for one in finder.spaces() if one.name == space)
-    back = f"; back: imagefinder models use {before}" if before not in (None, space) else ""
-    note(f"searches use {space} now{back}")
+    back = f"; back: imagefinder models use {before}{of(collection)}"
+    note(f"searches use {space} now{back if before not in (None, space) else ''}")
     if state.behind:
         note(behind(state))
 
@@ -179,9 +183,14 @@ def drop(space: SpaceArgument, yes: YesOption = False, collection: CollectionOpt
         states = {one.name: one for one in finder.spaces()}
         if space in states and not yes:
             count = states[space].images
-            typer.confirm(f"Delete the {count} embeddings of {plain(space)}?", abort=True, err=True)
+            used = ", which searches use" if states[space].in_use else ""
+            question = f"Delete the {count} embeddings of {plain(space)}{used}?"
+            typer.confirm(question, abort=True, err=True)
         finder.drop_space(space)
+        now = next((one.name for one in finder.spaces() if one.in_use), "")
     note(f"dropped {plain(space)}")
+    if space in states and states[space].in_use:
+        note(f"searches use {now} now")
 
 
 @models.command(epilog="Example:  imagefinder models convert facebook/dinov2-small ./dinov2-small")
@@ -199,8 +208,11 @@ def convert(
     ],
 ) -> None:
     """Make a model of transformers into an ONNX one, which needs no PyTorch."""
+    from imagefinder.models import NetworkModel, find_model
     from imagefinder.models.convert import convert
 
+    if not isinstance(find_model(model), NetworkModel):
+        raise UsageError(f"{model}: this is no model of transformers; it works as it is")
     done = convert(model, folder, on_note=note, on_progress=FetchProgress())
     words = ", understands words" if done.has_text else ""
     note(
@@ -208,6 +220,43 @@ def convert(
         f" as PyTorch's to a cosine of {done.cosine:.6f}"
     )
     note(f"  to use it: imagefinder models add {folder} -c NAME")
+
+
+def fetch_first(model: str, where: str) -> None:
+    """A long download while the collection is open would keep others out of it."""
+    from imagefinder.home import place_of
+    from imagefinder.models import NetworkModel, RowModel, find_model
+
+    if is_service(where):
+        return
+    place_of(where).require()
+    named = find_model(model)
+    if isinstance(named, RowModel | NetworkModel) and not named.present:
+        named.pull(on_fetch=FetchProgress())
+
+
+def of(collection: str | None) -> str:
+    """The same collection, for a command that is shown."""
+    return "" if collection is None else f" -c {shlex.quote(collection)}"
+
+
+def others_here(models: "Sequence[RowModel]") -> "Iterator[RowModel]":
+    """The models and variants, besides these, that are on this machine."""
+    from imagefinder.models import RowModel, catalog
+
+    for row in catalog().values():
+        for variant in ("", *row.variants):
+            other = RowModel(row, variant)
+            if other not in models and other.present:
+                yield other
+
+
+def fetchable(name: str) -> "RowModel | NetworkModel":
+    """Raises UsageError for what is not on the hub."""
+    from imagefinder.models import NetworkModel, find_model
+
+    model = find_model(name)
+    return model if isinstance(model, NetworkModel) else row_model(name)
 
 
 def row_model(name: str) -> "RowModel":
@@ -243,6 +292,8 @@ def as_json(model: "RowModel") -> dict[str, object]:
 
 def as_row(model: "RowModel") -> tuple[object, ...]:
     """The same for people."""
+    from imagefinder.models.catalog import package_rows
+
     row = model.row
     return (
         row.name,
@@ -252,5 +303,5 @@ def as_row(model: "RowModel") -> tuple[object, ...]:
         row.licence,
         "yes" if model.has_text else "no",
         "yes" if model.present else "no",
-        "real files" if row.tried else "stand-ins",
+        "real files" if row.tried else "stand-ins" if row.name in package_rows() else "-",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from imagefinder.errors import ModelError, UsageError
-from imagefinder.models.catalog import catalog, no_such_model
+from imagefinder.models.catalog import catalog, no_such_model, package_rows
 from imagefinder.models.folder import GRAPHS
 from imagefinder.models.row import HubFile, ModelRow
 from imagefinder.protocols import Embedder
@@ -61,6 +61,8 @@ def find_model(reference: str) -> Model:
     """The model of a catalogue's name (with `:VARIANT`), of a folder's path, or of ORG/NAME on the
     hub. Raises UsageError."""
     name, _, variant = reference.partition(":")
+    if name in package_rows():  # whatever is wrong with the user's own rows
+        return RowModel(package_rows()[name], variant)
     rows = catalog()
     if name in rows:
         return RowModel(rows[name], variant)
@@ -85,6 +87,10 @@ def in_folder(folder: Path) -> Model:
         )
     if any((folder / file).is_file() for file in GRAPHS):
         return FolderModel(folder, name)
+    if not (folder / "config.json").is_file():
+        raise UsageError(
+            f"{folder}: there is neither model.onnx nor config.json in it; a model's folder has one"
+        )
     return NetworkModel(str(folder), name)
 
 

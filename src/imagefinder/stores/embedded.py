@@ -34,6 +34,7 @@ _T = TypeVar("_T")
 EXACT_BELOW = 20_000  # images; a linear search of so many takes 1.5 ms
 UNINDEXED = 10_000  # images beside the graph, searched one by one in 1 ms, that may always be
 UNINDEXED_PART = 0.2  # of all images that may be; a build takes all of them into a new graph
+SAVES = 16  # of a small collection; each leaves a file of a megabyte behind
 DEAD = 4000  # rows that take memory and disk for nothing; 8 MB
 DEAD_PART = 0.2  # of all images that may be
 RECORD_BYTES = 2000  # of one image without its embedding, generously
@@ -145,7 +146,7 @@ class EmbeddedStore:
             if self._dead > max(DEAD, DEAD_PART * self._count):
                 return True
             if self._count <= EXACT_BELOW:
-                return False
+                return self._current.saves > SAVES
             unindexed = self._count * (1 - self._current.indexed)
             return unindexed > max(UNINDEXED, UNINDEXED_PART * self._count)
 

@@ -55,6 +55,11 @@ class Generation:
         """The part of its images that the graph holds, 0 to 1."""
         return float(self.zvec.stats.index_completeness.get(EMBEDDING, 0.0))
 
+    @property
+    def saves(self) -> int:
+        """How often it was saved, as far as that left files."""
+        return sum(1 for _ in self.folder.glob("*/embedding.index.*"))
+
     def count(self) -> int:
         return int(self.zvec.stats.doc_count)
 

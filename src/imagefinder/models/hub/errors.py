@@ -12,7 +12,7 @@ from huggingface_hub import constants, errors
 from imagefinder.errors import ModelError
 from imagefinder.models.row import HubFile
 
-BUILT_IN = "use the built-in model: --model efficientnet-lite0"  # it needs no network
+BUILT_IN = "use the built-in model, efficientnet-lite0, which needs no network"
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 

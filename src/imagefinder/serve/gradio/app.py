@@ -76,7 +76,12 @@ def gradio_app(
         if model != status.model:
             raise UsageError(f"There is no such model here; there is {status.model}")
         question = question_of(image, k, ignore, most=most, uploads=Path(query.GRADIO_CACHE))
-        hits = finder.search(question.image, question.k, exclude_same=question.ignore_duplicate)
+        hits = finder.search(
+            question.image,
+            question.k,
+            exclude_same=question.ignore_duplicate,
+            space=status.model,  # also when searches have come to use another one
+        )
         return captioned(hits, thumbnail)
 
     async def search(

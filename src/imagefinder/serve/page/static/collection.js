@@ -71,10 +71,18 @@ function figures(about) {
     ["Skipped", about.skipped.toLocaleString("en")],
     ["Model", about.model],
     ["Dimensions", about.dim],
+    ...others(about),
     ["On disk", bytes(about.disk_bytes)],
     ["Version", about.version],
   ];
   return el("dl", { class: "figures" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
+}
+
+/** The models beside the one in use, and what they lack. */
+function others({ models, model }) {
+  const named = models.filter(({ name }) => name !== model);
+  const words = named.map(({ name, behind }) => (behind ? `${name} (lacks ${count(behind, "image")})` : name));
+  return named.length ? [["Other models", words.join(", ")]] : [];
 }
 
 async function showFormats(place) {

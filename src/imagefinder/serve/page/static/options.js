@@ -15,11 +15,11 @@ export function showOptions(state, { models: known, max_results: most, textual }
   const counts = [...new Set([...COUNTS, state.k])].filter((k) => k <= most).sort((a, b) => a - b);
   $("count").replaceChildren(...counts.map((k) => choice(k, k, k === state.k)));
   $("space-row").hidden = models.length < 2;
-  const all = models.map(({ name }) => name).join(",");
-  $("space").replaceChildren(
-    ...models.map((model) => choice(valueOf(model), model.name, valueOf(model) === state.space)),
-    choice(all, "All together", all === state.space),
-  );
+  const able = state.text ? models.filter((model) => model.text) : models;
+  const all = able.map(({ name }) => name).join(",");
+  const choices = able.map((model) => choice(valueOf(model), model.name, valueOf(model) === state.space));
+  if (able.length > 1) choices.push(choice(all, "All together", all === state.space));
+  $("space").replaceChildren(...choices);
   $("others").checked = state.others;
   $("text-form").hidden = !textual;
   for (const name of ["text", "url"]) if (document.activeElement !== $(name)) $(name).value = state[name];
