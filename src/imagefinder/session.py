@@ -12,7 +12,7 @@ from imagefinder.errors import (
     UsageError,
 )
 from imagefinder.home import Place
-from imagefinder.models import DEFAULT_MODEL, Model, OnFetch, catalog, find_model, nobody
+from imagefinder.models import DEFAULT_MODEL, Model, OnFetch, find_model, names_with_text, nobody
 from imagefinder.optimizer import Optimizer
 from imagefinder.protocols import Embedder, TextEmbedder
 from imagefinder.stores.embedded import EmbeddedStore
@@ -307,7 +307,7 @@ class Session:
         if here:
             spaces = ", ".join(here)
             return f"search in a space that has one ({spaces}), or with an image"
-        able = [name for name, row in catalog().items() if row.text is not None]
+        able = names_with_text()
         return (
             f"those of {', '.join(able)} have one; they are added with:"
             f" imagefinder models add {able[0]} -c COLLECTION"
