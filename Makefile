@@ -35,7 +35,7 @@ stop: run-env ## stop what `make run` or `make run-container` started
 	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)
 
 test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
-	@$(PYTEST) -m "not torch and not emulated and not slow and not browser" $(ARGS)
+	@$(PYTEST) -m "not torch and not emulated and not slow and not browser and not milvus and not ray" $(ARGS)
 
 test-all: all-env ## run every test, installing what they need
 	@$(PYTEST) $(ARGS)

@@ -8,7 +8,7 @@ import pytest
 pytest.register_assert_rewrite("tests.store_contract", "tests.torture_store")
 
 # Marks of the tests that need more than Python packages.
-NEEDS_MORE = ("browser", "emulated", "torch")
+NEEDS_MORE = ("browser", "emulated", "milvus", "ray", "torch")
 
 
 # A shell without job control starts background commands deaf to Ctrl-C, and so what they start.

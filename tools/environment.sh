@@ -3,8 +3,8 @@
 #
 #   run       what `imagefinder` itself needs, what draws the page's map, and the package (editable)
 #   dev       and every extra, the tests, the linters, the docs
-#   all       and PyTorch with the built-in model's original weights, axe-core from npm, and the Debian
-#             packages of some tests
+#   all       and PyTorch with the built-in model's original weights, a Milvus server, axe-core from
+#             npm, and the Debian packages of some tests
 #   packages  nothing: print which of those Debian packages are missing
 #
 # Quick when nothing changed: a stamp in the environment holds the checksum of what was installed.
@@ -26,7 +26,7 @@ main() {
         dev) install_layer dev requirements/dev.txt ;;
         all)
             install_layer dev requirements/dev.txt
-            install_layer all requirements/torch.txt
+            install_layer all requirements/torch.txt requirements/milvus.txt
             install_debian_packages
             install_node_modules
             ;;
