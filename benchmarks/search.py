@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from benchmarks.data import fresh, vectors
 from benchmarks.results import Figure
 from imagefinder import ImageFinder, ImageRecord
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.filters import parse_filter
 from imagefinder.protocols import VectorStore
-from imagefinder.stores.ledger_spaces import IMPORTED, SpaceEntry
+from imagefinder.stores.ledger import IMPORTED, SpaceEntry
 
 K = 10
 LABELS = 100  # so a filter on one keeps 1%
@@ -37,7 +37,7 @@ def measured(count: int, *, targets: bool) -> list[Figure]:
         assert finder.search(f"id:{name(0)}", k=1)[0].id == name(0)
         figures.append(Figure("open and search once", (perf_counter() - start,), "s"))
         by_id = milliseconds(lambda i: finder.search(f"id:{name(i)}", k=K), len(queries))
-    collection = Collection(path, "search")
+    collection = DirectoryCollection(path, "search")
     try:
         figures += searched(collection.store("bench"), rows, queries, targets=targets)
     finally:
@@ -47,7 +47,7 @@ def measured(count: int, *, targets: bool) -> list[Figure]:
 
 def filled(path: Path, rows: NDArray[np.float32]) -> Iterator[Figure]:
     """A new collection that holds the rows, and what making it took."""
-    collection = Collection(path, "search", create=True)
+    collection = DirectoryCollection(path, "search", create=True)
     try:
         store = collection.add_space(SpaceEntry("bench", f"{IMPORTED}bench", rows.shape[1], ""))
         start = perf_counter()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from imagefinder import ImageFinder, errors, marker
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.home import bytes_on_disk, folder_bytes
-from imagefinder.stores.ledger import Ledger
-from imagefinder.stores.ledger_spaces import SpaceTable
+from imagefinder.stores.ledger.sqlite import SqliteLedger
+from imagefinder.stores.ledger.sqlite_spaces import SqliteSpaces
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import write_pictures
 
@@ -35,7 +35,7 @@ def opened(tmp_path: Path) -> ImageFinder:
 
 def stored(tmp_path: Path) -> list[str]:
     """The ids in the vector store itself, whatever the ledger says."""
-    with closing(Collection(tmp_path / "collection", "test")) as found:
+    with closing(DirectoryCollection(tmp_path / "collection", "test")) as found:
         return sorted(record.id for record, _ in found.store("fake").scan())
 
 
@@ -47,7 +47,7 @@ def test_a_crash_between_store_and_ledger_leaves_no_trace(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(Ledger, "acknowledge", crash)
+        patch.setattr(SqliteLedger, "acknowledge", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     assert stored(tmp_path) == []  # settled when it was opened again
@@ -64,7 +64,7 @@ def test_a_crash_while_an_image_is_updated_keeps_it(
         finder.index(photos)
     write_pictures(photos, ["0.png"], first=90)
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(Ledger, "acknowledge", crash)
+        patch.setattr(SqliteLedger, "acknowledge", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     assert stored(tmp_path) == NAMES
@@ -80,7 +80,7 @@ def test_a_crash_while_images_are_removed_is_finished_later(
     with opened(tmp_path) as finder:
         finder.index(photos)
         with monkeypatch.context() as patch:
-            patch.setattr(Collection, method, crash)
+            patch.setattr(DirectoryCollection, method, crash)
             with pytest.raises(Crash):
                 finder.remove(["0.png"])
     gone = ["0.png"] if method == "discard" else []  # before `delete` nothing has begun
@@ -96,7 +96,7 @@ def test_a_crash_while_an_image_is_renamed_doubles_nothing(
         finder.index(photos)
     (photos / "0.png").rename(photos / "new.png")
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(Collection, "discard", crash)
+        patch.setattr(DirectoryCollection, "discard", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     with opened(tmp_path) as finder:
@@ -108,7 +108,7 @@ def test_a_crash_while_a_space_is_made_is_harmless(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(SpaceTable, "add", crash)
+        patch.setattr(SqliteSpaces, "add", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     with opened(tmp_path) as finder:
@@ -180,7 +180,7 @@ def test_a_disk_that_is_full_ends_the_run_and_loses_nothing(
 def test_an_unwritable_place(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(errors.StoreError, match="choose a place that can be written"):
-        Collection(tmp_path / "file" / "collection", "mine", create=True)
+        DirectoryCollection(tmp_path / "file" / "collection", "mine", create=True)
 
 
 def test_a_crash_while_an_image_is_updated_and_then_put_back(
@@ -193,7 +193,7 @@ def test_a_crash_while_an_image_is_updated_and_then_put_back(
     content, before = file.read_bytes(), file.stat()
     write_pictures(photos, ["0.png"], first=90)
     with opened(tmp_path) as finder, monkeypatch.context() as patch:
-        patch.setattr(Ledger, "acknowledge", crash)
+        patch.setattr(SqliteLedger, "acknowledge", crash)
         with pytest.raises(Crash):
             finder.index(photos)
     file.write_bytes(content)
@@ -300,7 +300,7 @@ def test_after_a_power_cut_what_no_store_has_is_indexed_again(
     """As if the ledger had reached the disk, and the store's last writes had not."""
     with opened(tmp_path) as finder:
         finder.index(photos)
-    with closing(Collection(tmp_path / "collection", "test")) as found:
+    with closing(DirectoryCollection(tmp_path / "collection", "test")) as found:
         found.store("fake").delete(["0.png", "1.png"])
     holder = tmp_path / "collection" / "lock.json"
     assert not holder.exists()  # it let go: nothing is looked for
@@ -308,7 +308,7 @@ def test_after_a_power_cut_what_no_store_has_is_indexed_again(
         assert len(finder) == len(NAMES)
     holder.write_text('{"pid": 1, "command": "imagefinder index", "boot": "an earlier one"}')
     with monkeypatch.context() as patch:
-        patch.setattr(Collection, "reconcile", crash)
+        patch.setattr(DirectoryCollection, "reconcile", crash)
         with opened(tmp_path) as finder, pytest.raises(Crash):
             len(finder)
     with opened(tmp_path) as finder:

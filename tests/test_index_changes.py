@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from imagefinder import ImageFinder, errors
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger.sqlite import SqliteLedger
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import touch_later, write_pictures
 
@@ -217,7 +217,7 @@ def test_an_image_that_is_removed_while_it_is_written(
     finder.index(photos)
     remover.join()
     finder.close()
-    with closing(Collection(tmp_path / "collection", "test")) as collection:
+    with closing(DirectoryCollection(tmp_path / "collection", "test")) as collection:
         stored = {record.id for record, _ in collection.store("fake").scan()}
         assert stored == set(collection.ledger.ids()) == {"b.png"}
 
@@ -229,7 +229,7 @@ def test_a_write_that_failed_is_put_right_by_the_next_run(
         raise errors.StoreError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "acknowledge", full)
+        patch.setattr(SqliteLedger, "acknowledge", full)
         with pytest.raises(errors.StoreError, match="disk full"):
             finder.index(photos)
     (photos / "a.png").unlink()

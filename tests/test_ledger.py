@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from imagefinder import errors
-from imagefinder.stores.ledger import ImageEntry, Ledger
+from imagefinder.stores.ledger import ImageEntry
+from imagefinder.stores.ledger.sqlite import SqliteLedger
 
 
 def test_the_first_path_of_a_run_keeps_its_id(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     number = ledger.source("/photos", "/photos")
     ledger.start_run(number)
     assert ledger.see(number, [("a", "1.jpg"), ("a", "2.jpg"), ("b", "3.jpg")]) == [
@@ -32,7 +33,7 @@ def test_the_first_path_of_a_run_keeps_its_id(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_leaves_the_ledger_usable(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     number = ledger.source("/photos", "/photos")
     images = [ImageEntry(f"{n}", number, "x" * 1000, 1, 1, "", "") for n in range(1000)]
     pages = ledger.number("PRAGMA page_count")
@@ -48,7 +49,7 @@ def test_a_full_disk_leaves_the_ledger_usable(tmp_path: Path) -> None:
 
 
 def test_an_error_while_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     with pytest.raises(KeyboardInterrupt), ledger.write():
         raise KeyboardInterrupt
     ledger.source("/photos", "/photos")
@@ -56,7 +57,7 @@ def test_an_error_while_a_transaction_begins_leaves_none_open(tmp_path: Path) ->
 
 
 def test_a_closed_ledger_and_a_locked_one_are_not_damaged(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
     ledger.all("PRAGMA busy_timeout = 1")
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -67,11 +68,11 @@ def test_a_closed_ledger_and_a_locked_one_are_not_damaged(tmp_path: Path) -> Non
         ledger.count()
     (tmp_path / "ledger.sqlite").write_bytes(b"not a database, certainly not" * 100)
     with pytest.raises(errors.CollectionDamagedError, match="restore a backup"):
-        Ledger(tmp_path / "ledger.sqlite")
+        SqliteLedger(tmp_path / "ledger.sqlite")
 
 
 def test_ids_at_random(tmp_path: Path) -> None:
-    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+    with closing(SqliteLedger(tmp_path / "ledger.sqlite")) as ledger:
         number = ledger.source("/photos", "/photos")
         known = [f"{n:03}" for n in range(100)]
         ledger.acknowledge([ImageEntry(id, number, id, 1, 1, id, "") for id in known])
@@ -85,7 +86,7 @@ def test_ids_at_random(tmp_path: Path) -> None:
 
 
 def test_changes_are_counted_and_looks_are_not(tmp_path: Path) -> None:
-    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+    with closing(SqliteLedger(tmp_path / "ledger.sqlite")) as ledger:
         number = ledger.source("/photos", "/photos")
         seen = [ledger.changes]
         ledger.acknowledge([ImageEntry("a", number, "a", 1, 1, "", "")])

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from imagefinder import ImageFinder, errors
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.sources.manifest import Entry
 from imagefinder.sources.names import MANIFEST_NAME
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger.sqlite import SqliteLedger
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import picture, touch_later, write_pictures
 
@@ -209,7 +209,7 @@ def test_a_crash_while_a_folder_is_taken_over(
     def crash(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    owner = Ledger if step in ("doubt", "acknowledge") else EmbeddedStore
+    owner = SqliteLedger if step in ("doubt", "acknowledge") else EmbeddedStore
     with monkeypatch.context() as patch:
         patch.setattr(owner, step, crash)
         with (
@@ -221,7 +221,7 @@ def test_a_crash_while_a_folder_is_taken_over(
         finder.index(photos)
         assert ids(finder) == sorted(NAMES)
         assert_each_finds_itself(finder, photos)
-    collection = Collection(place, "photos")
+    collection = DirectoryCollection(place, "photos")
     try:
         assert collection.store(collection.spaces()[0]).count() == 3
     finally:

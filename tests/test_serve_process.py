@@ -20,7 +20,7 @@ import pytest
 
 import imagefinder
 from imagefinder import ImageFinder, Upload
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from tests.image_server import ImageServer, encoded
 from tests.pictures import picture, touch_later, write_pictures
 
@@ -222,7 +222,7 @@ def test_demo_and_reload(tmp_path: Path) -> None:
 
 def assert_closed(collection: Path) -> None:
     assert not (collection / "lock.json").exists()
-    with closing(Collection(collection, "test")) as opened:
+    with closing(DirectoryCollection(collection, "test")) as opened:
         assert opened.ledger.unsettled() == ([], [])
 
 

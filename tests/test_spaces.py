@@ -12,7 +12,7 @@ import pytest
 
 from imagefinder import ImageFinder, Query, TextPart, Upload, errors
 from imagefinder.models.onnx.embedder import OnnxEmbedder
-from imagefinder.stores.ledger_spaces import SpaceTable
+from imagefinder.stores.ledger.sqlite_spaces import SqliteSpaces
 from imagefinder.types import SpaceStatus
 from tests.pictures import picture, touch_later, write_pictures
 from tests.toy_models import write_model
@@ -217,7 +217,7 @@ def test_a_crash_costs_nothing(
         finder.index(home / "photos")
         with monkeypatch.context() as patch:
             if when == "before the ledger":
-                patch.setattr(SpaceTable, "caught_up", crash)
+                patch.setattr(SqliteSpaces, "caught_up", crash)
             else:
                 patch.setattr("imagefinder.stores.embedded.EmbeddedStore.upsert", crash)
             with pytest.raises(Crash):

@@ -17,7 +17,7 @@ import pytest
 from imagefinder import ImageFinder, Upload
 from imagefinder.local import LocalFinder
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger_database import Database
+from imagefinder.stores.ledger.database import Database
 from imagefinder.stores.media import Media
 from tests.pictures import picture, touch_later, write_pictures
 from tests.toy_models import write_model

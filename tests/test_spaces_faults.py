@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from imagefinder import ImageFinder, Upload, errors, marker
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.exchange import read as read_exported
 from imagefinder.local import LocalFinder
 from imagefinder.models.onnx.embedder import OnnxEmbedder
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger.sqlite import SqliteLedger
 from imagefinder.types import SpaceStatus
 from imagefinder.upkeep import backup, restore
 from tests.pictures import picture, touch_later, write_pictures
@@ -125,7 +125,7 @@ def test_an_upload_is_not_lost_where_a_space_is_behind(
 
     with opened(home) as finder:
         assert finder.add([Upload(png(51), "up.png", "up")], source=CAMERA).updated == ["up"]
-        monkeypatch.setattr(Ledger, "acknowledge", crash)
+        monkeypatch.setattr(SqliteLedger, "acknowledge", crash)
         with pytest.raises(Crash):
             finder.add([Upload(png(52), "up.png", "up")], source=CAMERA)
     monkeypatch.undo()
@@ -176,7 +176,7 @@ def test_an_upload_that_is_replaced_while_a_space_is_filled(
 class Held:
     """Something to be done in the middle of an upload."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, collection: Collection) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, collection: DirectoryCollection) -> None:
         self._patch, self._collection = monkeypatch, collection
 
     def before_keeping_up(self, do: Callable[[], object]) -> None:
@@ -487,7 +487,7 @@ def test_an_upload_while_its_space_is_dropped(
 ) -> None:
     """It is refused, or in a space that stays."""
     shutil.rmtree(home / "toy-b")  # so that nothing brings it up to date
-    real = Collection.only_in
+    real = DirectoryCollection.only_in
 
     def add() -> None:
         with suppress(errors.ImageFinderError):
@@ -495,12 +495,12 @@ def test_an_upload_while_its_space_is_dropped(
 
     adding = Thread(target=add)
 
-    def only_in(collection: Collection, space: str) -> Iterator[list[str]]:
+    def only_in(collection: DirectoryCollection, space: str) -> Iterator[list[str]]:
         yield from real(collection, space)
         adding.start()
         adding.join(0.5)
 
-    monkeypatch.setattr(Collection, "only_in", only_in)
+    monkeypatch.setattr(DirectoryCollection, "only_in", only_in)
     finder.drop_space("toy-a")
     adding.join()
     assert len(list(finder.images())) == len(finder)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from imagefinder import ImageFinder, Upload, errors
-from imagefinder.collection import Collection
+from imagefinder.collection.directory import DirectoryCollection
 from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import Ledger
+from imagefinder.stores.ledger.sqlite import SqliteLedger
 from imagefinder.stores.media import Media
 from imagefinder.testing import FakeEmbedder
 from tests.pictures import write_pictures
@@ -34,12 +34,12 @@ def finder(place: Path) -> Iterator[ImageFinder]:
 
 STEPS: dict[str, type] = {
     "put": Media,
-    "doubt": Ledger,
+    "doubt": SqliteLedger,
     "upsert": EmbeddedStore,
-    "acknowledge": Ledger,
-    "forget": Ledger,
+    "acknowledge": SqliteLedger,
+    "forget": SqliteLedger,
     "delete": EmbeddedStore,
-    "settled": Ledger,
+    "settled": SqliteLedger,
     "discard": Media,
 }
 Crashing = Callable[[str, str, Callable[[], object]], None]
@@ -66,8 +66,8 @@ def crashing(monkeypatch: pytest.MonkeyPatch) -> Crashing:
 
 
 def assert_settled(place: Path) -> None:
-    """Ledger, store and kept bytes speak of the same images."""
-    with closing(Collection(place, "test")) as collection:
+    """SqliteLedger, store and kept bytes speak of the same images."""
+    with closing(DirectoryCollection(place, "test")) as collection:
         entries = collection.ledger.images(collection.ledger.ids())
         records = {record.id: record for record, _ in collection.store("fake").scan()}
         assert records.keys() == entries.keys()
@@ -155,7 +155,7 @@ def test_a_write_that_failed_is_put_right_by_the_next_one(
 
     finder.add([Upload(png(1), "a")])
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "acknowledge", full)
+        patch.setattr(SqliteLedger, "acknowledge", full)
         with pytest.raises(errors.StoreError, match="disk full"):
             finder.add([Upload(png(2), "b")])
     finder.add([Upload(png(3), "c")])

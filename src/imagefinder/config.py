@@ -12,6 +12,7 @@ class Settings:
 
     collection: str = DEFAULT_COLLECTION  # IMAGEFINDER_COLLECTION
     api_key: str | None = field(default=None, repr=False)  # IMAGEFINDER_API_KEY: of a service
+    milvus_token: str | None = field(default=None, repr=False)  # IMAGEFINDER_MILVUS_TOKEN
 
 
 def read_settings() -> Settings:
@@ -19,4 +20,5 @@ def read_settings() -> Settings:
     return Settings(
         collection=os.environ.get("IMAGEFINDER_COLLECTION") or DEFAULT_COLLECTION,
         api_key=os.environ.get("IMAGEFINDER_API_KEY") or None,
+        milvus_token=os.environ.get("IMAGEFINDER_MILVUS_TOKEN") or None,
     )

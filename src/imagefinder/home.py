@@ -5,11 +5,15 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from imagefinder.errors import CollectionError, CollectionNotFoundError, UsageError
 from imagefinder.marker import is_collection, is_occupied
+
+if TYPE_CHECKING:
+    from imagefinder.stores.milvus.address import Address
 
 DEFAULT_COLLECTION = "default"
 NAME = re.compile(r"[^\W_]([\w .-]*[\w-])?")  # what is a safe folder name on every system
@@ -26,6 +30,11 @@ class Place:
     def exists(self) -> bool:
         return is_collection(self.path)
 
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        return str(self.path)
+
     def require(self) -> None:
         """Raises CollectionNotFoundError that names the collections there are."""
         if not self.exists:
@@ -34,6 +43,42 @@ class Place:
                 f"{self.name}: there is no such collection (there are: {names});"
                 f" make it with: imagefinder index FOLDER -c {self.name}"
             )
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlace:
+    """A collection in Milvus: its address."""
+
+    address: "Address"
+
+    @property
+    def name(self) -> str:
+        """How the user calls it, without secrets; a command takes it as it is."""
+        return self.address.shown
+
+    @property
+    def shown(self) -> str:
+        """Where it is, for people."""
+        return self.address.shown
+
+
+def place(where: str | Path, token: str | None = None) -> Place | ClusterPlace:
+    """Of a collection of this machine, or of a cluster, which lets in who has the `token`.
+
+    Raises UsageError, and CollectionError for a directory that is neither empty nor a collection.
+    """
+    if is_cluster(where):
+        from imagefinder.stores.milvus.address import parse_address
+
+        return ClusterPlace(parse_address(os.fspath(where), token))
+    if token is not None:
+        raise UsageError(f"{where}: an API key is for a running service or a cluster")
+    return place_of(where)
+
+
+def is_cluster(where: str | Path) -> bool:
+    """Whether this is the address of a collection in Milvus."""
+    return os.fspath(where).lower().startswith("milvus://")
 
 
 def place_of(where: str | Path) -> Place:
@@ -69,8 +114,16 @@ def not_here(address: str) -> UsageError:
             f"{redact(address)}: this works on the service's machine only;"
             " stop the service and run it there"
         )
+    if is_cluster(address):
+        return UsageError(
+            f"{redact(address)}: this works on a directory only; to have the collection in one:"
+            f" imagefinder migrate {redact(address)} DIRECTORY"
+        )
     kind = address.partition("://")[0]
-    return UsageError(f"{kind}:// collections are not supported by this version")
+    return UsageError(
+        f"{kind}:// is no kind of collection; there are directories, names,"
+        " milvus://host:port/name and http://host:port"
+    )
 
 
 def is_directory(text: str) -> bool:

@@ -15,7 +15,7 @@ from imagefinder.decode import DecodeLimits
 from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
-from imagefinder.home import folder_bytes, place_of
+from imagefinder.home import place
 from imagefinder.hosted import Hosted
 from imagefinder.ingest import Adder, IndexOptions, as_parts, check_whole, index_source, no_one
 from imagefinder.models import OnFetch, nobody
@@ -63,10 +63,8 @@ def open_finder(
     on_fetch: OnFetch | None = None,
 ) -> "LocalFinder":
     """`ImageFinder.open` for a name or a directory."""
-    if api_key is not None:
-        raise UsageError(f"{where}: an API key is for a running service, http://host:port")
-    place = place_of(where if isinstance(where, str) else Path(where))
-    session = Session(place, model, embedder, device=device, on_fetch=on_fetch or nobody)
+    at = place(where if isinstance(where, str) else Path(where), api_key)
+    session = Session(at, model, embedder, device=device, on_fetch=on_fetch or nobody)
     return LocalFinder(session, limits)
 
 
@@ -188,14 +186,14 @@ class LocalFinder(Hosted, ImageFinder):
         spaces, space = ledger.spaces.entries(), session.space()
         return Status(
             collection=session.place.name,
-            path=str(session.place.path),
+            path=session.place.shown,
             model=space,
             dim=session.dim(space),
             images=ledger.count(),
             skipped=ledger.skipped_count(),
             spaces=tuple(spaces),
             sources=tuple(root for root, _ in ledger.sources().values()),
-            disk_bytes=folder_bytes(session.place.path),
+            disk_bytes=session.collection().disk_bytes(),
         )
 
     def spaces(self) -> list[SpaceStatus]:
@@ -259,7 +257,7 @@ class LocalFinder(Hosted, ImageFinder):
 
     def update_metadata(self, id: str, changes: Metadata) -> ImageRecord:
         collection = self._session.collection()
-        with collection.writing:
+        with collection.holding([id]):
             self._record(id)
             collection.update_metadata(id, changes)
             return self.get(id)

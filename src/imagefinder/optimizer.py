@@ -4,7 +4,7 @@ import logging
 from threading import Lock, Thread
 
 from imagefinder.errors import CollectionError
-from imagefinder.stores.embedded import EmbeddedStore
+from imagefinder.protocols import VectorStore
 
 log = logging.getLogger("imagefinder")
 
@@ -17,7 +17,7 @@ class Optimizer:
         self._thread: Thread | None = None
         self._closed = False
 
-    def poke(self, store: EmbeddedStore) -> None:
+    def poke(self, store: VectorStore) -> None:
         """Start a build when the store wants one and none runs."""
         with self._lock:
             if not self._closed and not self.busy and store.needs_optimize():
@@ -44,7 +44,7 @@ class Optimizer:
         self.wait()
 
 
-def build(store: EmbeddedStore) -> None:
+def build(store: VectorStore) -> None:
     """A failed build loses nothing: searches stay right, only slower; the next one retries."""
     try:
         store.optimize()

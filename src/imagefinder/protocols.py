@@ -1,6 +1,7 @@
 """Every plug point on one screen."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from imagefinder.types import Distance, ImageRecord, ImageRef, ModelSpec, Scored, Skipped
@@ -112,9 +113,30 @@ class VectorStore(Protocol):
     def optimize(self) -> None:
         """Build what makes searches fast, and wait; searches and writes go on meanwhile."""
 
+    def needs_optimize(self) -> bool:
+        """Whether that is worth its while now, in the background."""
+
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
+
+
+class MediaStore(Protocol):
+    """Keeps uploaded images under the name of their content."""
+
+    def put(self, data: bytes, sha256: str, format: str) -> str:
+        """Keep the bytes; returns their path below the store's folder or URL. All of it or nothing;
+        the same bytes are one file, however often they are put. Raises StoreError."""
+
+    def discard(self, path: str) -> None:
+        """Forget the bytes at a path. What cannot be deleted stays, and harms nothing."""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Held while files are put or discarded and the ledger is told."""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether there may be files that no image has."""
 
 
 class Progress(Protocol):

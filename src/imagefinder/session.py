@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from threading import Lock, RLock
 
-from imagefinder.collection import Collection
+from imagefinder.collection import Collection, open_collection
 from imagefinder.errors import (
     CollectionError,
     ImageNotFoundError,
@@ -11,12 +11,11 @@ from imagefinder.errors import (
     ModelMismatchError,
     UsageError,
 )
-from imagefinder.home import Place
+from imagefinder.home import ClusterPlace, Place
 from imagefinder.models import DEFAULT_MODEL, Model, OnFetch, find_model, names_with_text, nobody
 from imagefinder.optimizer import Optimizer
-from imagefinder.protocols import Embedder, TextEmbedder
-from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger_spaces import SpaceEntry
+from imagefinder.protocols import Embedder, TextEmbedder, VectorStore
+from imagefinder.stores.ledger import SpaceEntry
 from imagefinder.types import Distance, space_name
 
 
@@ -26,7 +25,7 @@ class Session:
 
     def __init__(
         self,
-        place: Place,
+        place: Place | ClusterPlace,
         model: str | None,
         embedder: Embedder | None,
         *,
@@ -54,9 +53,7 @@ class Session:
             if self._closed:
                 raise CollectionError(f"{self.place.name}: the collection is closed; open it again")
             if self._collection is None:
-                if not create:
-                    self.place.require()
-                self._collection = Collection(self.place.path, self.place.name, create=create)
+                self._collection = open_collection(self.place, create=create)
             return self._collection
 
     # spaces
@@ -116,7 +113,7 @@ class Session:
             )
         return space
 
-    def store(self, space: str) -> EmbeddedStore:
+    def store(self, space: str) -> VectorStore:
         """A space's store; a collection that has none yet gets its first.
 
         Raises ModelMismatchError where it was made by another version."""

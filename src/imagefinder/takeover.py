@@ -15,9 +15,8 @@ from imagefinder.errors import ImageFinderError, TransferError
 from imagefinder.exchange import Imported, read
 from imagefinder.models import catalog, find_model
 from imagefinder.places import Places, base_of, joined
-from imagefinder.stores.embedded import EmbeddedStore
-from imagefinder.stores.ledger import ImageEntry
-from imagefinder.stores.ledger_spaces import IMPORTED, SpaceEntry
+from imagefinder.protocols import VectorStore
+from imagefinder.stores.ledger import IMPORTED, ImageEntry, SpaceEntry
 from imagefinder.types import ImageRecord, ImportReport
 
 AT_ONCE = 500  # rows written in one step
@@ -49,7 +48,7 @@ def take_over(
     places = target.places()
     report = ImportReport(entry.name)
     for rows in chunks(imported.rows, AT_ONCE):
-        with target.writing:
+        with target.holding([record.id for record, _ in rows]):
             add(rows, target, entry.name, number, places, report)
         on_progress(report.added + report.updated + report.skipped, imported.total)
     report.notes += imported.notes
@@ -96,7 +95,7 @@ def model_space(imported: Imported, target: Collection) -> SpaceEntry | None:
     return SpaceEntry(model.name, fingerprint, spec.dim, model.reference)
 
 
-def space_store(collection: Collection, wanted: SpaceEntry) -> EmbeddedStore:
+def space_store(collection: Collection, wanted: SpaceEntry) -> VectorStore:
     """The space's store, new when there is none."""
     known = collection.ledger.spaces.entries().get(wanted.name)
     if known is None:

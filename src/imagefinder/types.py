@@ -282,7 +282,7 @@ class Status:
     skipped: int
     spaces: tuple[str, ...]
     sources: tuple[str, ...]
-    disk_bytes: int
+    disk_bytes: int | None  # None where nobody tells, as of a cluster
 
 
 def space_name(model: str, distance: Distance | None) -> str:

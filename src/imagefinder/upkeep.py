@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from imagefinder.collection import CACHE, Collection
+from imagefinder.collection.directory import CACHE, DirectoryCollection
 from imagefinder.errors import (
     CollectionError,
     CollectionFormatError,
@@ -56,7 +56,7 @@ def count_images(where: str) -> int:
     """How many images a collection holds."""
     place = place_of(where)
     place.require()
-    with closing(Collection(place.path, place.name)) as collection:
+    with closing(DirectoryCollection(place.path, place.name)) as collection:
         return collection.ledger.count()
 
 
@@ -89,7 +89,7 @@ def backup(where: str, file: Path) -> int:
     place.require()
     if file.resolve().is_relative_to(place.path.resolve()):
         raise TransferError(f"{file}: is inside the collection; choose another place")
-    with closing(Collection(place.path, place.name)) as collection:
+    with closing(DirectoryCollection(place.path, place.name)) as collection:
         images = collection.ledger.count()
     held = lock(place.path, place.name)  # closed, so that all is in its files, and held meanwhile
     try:
@@ -123,7 +123,7 @@ def restore(file: Path, where: str) -> int:
     folder = Path(tempfile.mkdtemp(prefix=".restore-", dir=place.path.parent))
     try:
         unpack(file, folder)
-        with closing(Collection(folder, str(file))) as collection:
+        with closing(DirectoryCollection(folder, str(file))) as collection:
             images = sum(1 for _ in collection.spaces()) and collection.ledger.count()
         if place.path.exists():
             place.path.rmdir()  # empty: place_of has seen to that

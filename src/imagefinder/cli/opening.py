@@ -27,7 +27,11 @@ def open_finder(
         DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
     )
     where, settings = chosen(collection), read_settings()
-    api_key = settings.api_key if is_service(where) else None
+    api_key = None
+    if is_service(where):
+        api_key = settings.api_key
+    elif is_cluster(where):
+        api_key = settings.milvus_token
     return ImageFinder.open(
         where,
         model=model,
@@ -48,6 +52,13 @@ def is_service(where: str) -> bool:
     from imagefinder.sources.address import is_http
 
     return is_http(where)
+
+
+def is_cluster(where: str) -> bool:
+    """Whether this is the address of a collection in Milvus."""
+    from imagefinder.home import is_cluster
+
+    return is_cluster(where)
 
 
 def distance_of(text: str | None) -> "Distance | None":

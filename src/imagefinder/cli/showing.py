@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import is_service, open_finder
+from imagefinder.cli.opening import is_cluster, is_service, open_finder
 from imagefinder.cli.options import CollectionOption, FilterOption, JsonOption
 from imagefinder.cli.output import human_bytes, note, show_json, show_rows
 from imagefinder.errors import ImageNotFoundError
@@ -25,15 +25,23 @@ def status(collection: CollectionOption = None, json: JsonOption = False) -> Non
         return
     rows = [
         ("collection", state.collection),
-        ("service" if is_service(state.path) else "directory", state.path),
+        (kind_of(state.path), state.path),
         ("model", f"{state.model} ({state.dim} dimensions)"),
         ("images", state.images),
         ("skipped", state.skipped),
         *(("source", source) for source in state.sources),
         *(("space", described(space)) for space in spaces if len(spaces) > 1),
-        ("on disk", human_bytes(state.disk_bytes)),
     ]
+    if state.disk_bytes is not None:
+        rows.append(("on disk", human_bytes(state.disk_bytes)))
     show_rows(("", ""), rows)
+
+
+def kind_of(path: str) -> str:
+    """What keeps a collection."""
+    if is_service(path):
+        return "service"
+    return "cluster" if is_cluster(path) else "directory"
 
 
 def described(space: SpaceStatus) -> str:

@@ -91,7 +91,7 @@ def status(answer: Answer) -> Status:
         skipped=int(answer["skipped"]),
         spaces=tuple(map(text, answer["spaces"])),
         sources=(),
-        disk_bytes=int(answer["disk_bytes"]),
+        disk_bytes=None if answer["disk_bytes"] is None else int(answer["disk_bytes"]),
     )
 
 

@@ -48,7 +48,10 @@ class Committer:
     def flush(self) -> None:
         """Write what waits."""
         batch, self.waiting = self.waiting, []
-        with self.collection.writing:
+        if not batch:
+            self.last = monotonic()
+            return
+        with self.collection.holding(touched(batch)):
             batch = self._allowed(batch)
             embedded = self._checked([item for item in batch if isinstance(item, Embedded)], batch)
             revisions, lost = self._revise([item for item in batch if isinstance(item, Revised)])
@@ -152,3 +155,10 @@ class Committer:
         return SkippedEntry(
             self.source, ref.id, ref.path, ref.size, ref.mtime_ns, item.final, item.reason
         )
+
+
+def touched(batch: Sequence[Examined]) -> list[str]:
+    """The ids whose entries writing it changes."""
+    old = [item.renamed_from for item in batch if isinstance(item, Embedded)]
+    ids = [item.ref.id for item in batch if not isinstance(item, Failed)]
+    return ids + [entry.id for entry in old if entry is not None]

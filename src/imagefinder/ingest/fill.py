@@ -16,6 +16,7 @@ from imagefinder.ingest.commit import COMMIT_IMAGES, COMMIT_SECONDS, PROBLEMS
 from imagefinder.ingest.examine import Embedded, Examined, Examiner
 from imagefinder.ingest.run import BATCH, no_one, until
 from imagefinder.ingest.triage import Failed, Todo
+from imagefinder.places import stored
 from imagefinder.protocols import Embedder
 from imagefinder.stores.ledger import ImageEntry
 from imagefinder.types import FillReport, ImageRecord, ImageRef, Skipped
@@ -92,13 +93,18 @@ class Filler:
             for id in some:
                 if id in entries and id in records:
                     record, entry = records[id], entries[id]
-                    uri = places.locate(record.uri)
+                    uri = places.locate(self._uri(entry, record))
                     ref = ImageRef(id, entry.path, uri, entry.size, entry.mtime_ns, record.metadata)
                     yield Todo(ref, None)
 
+    def _uri(self, entry: ImageEntry, record: ImageRecord) -> str:
+        """Where the image is. Of an upload the ledger knows: a store may be ahead after a crash."""
+        upload = self.collection.is_upload(entry)
+        return stored(entry.path, entry.source) if upload else record.uri
+
     def _commit(self, outcomes: Sequence[Examined], report: FillReport) -> None:
         """The store first, then the ledger: whatever a crash leaves undone is done again."""
-        with self.collection.writing:
+        with self.collection.holding([item.ref.id for item in outcomes]):
             entries = self.collection.ledger.images([item.ref.id for item in outcomes])
             # what was removed or replaced meanwhile says nothing of what is there now
             outcomes = [item for item in outcomes if is_of(item.ref, entries.get(item.ref.id))]
@@ -112,7 +118,10 @@ class Filler:
                 del made[id]
             if made:
                 self.collection.store(self.space).upsert(
-                    [as_known(item.record, records[id]) for id, item in made.items()],
+                    [
+                        as_known(item.record, records[id], self._uri(entries[id], records[id]))
+                        for id, item in made.items()
+                    ],
                     np.stack([item.embedding for item in made.values()]),
                 )
             self.collection.ledger.spaces.caught_up(self.space, list(made), failed)
@@ -134,11 +143,11 @@ def is_of(ref: ImageRef, entry: ImageEntry | None) -> bool:
     return entry is not None and (entry.path, entry.size, entry.mtime_ns) == facts
 
 
-def as_known(made: ImageRecord, known: ImageRecord) -> ImageRecord:
+def as_known(made: ImageRecord, known: ImageRecord, uri: str) -> ImageRecord:
     """The record as the other spaces have it by now, but for an import that knew no file."""
     if known.sha256 == made.sha256:
         return known
-    return replace(made, uri=known.uri, metadata=known.metadata)
+    return replace(made, uri=uri, metadata=known.metadata)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def move(
     An image whose new id is taken only loses its old one: the run over the source that follows
     meets its file, and says what becomes of it."""
     new = {entry.id: in_folder(entry, number, folder, id_prefix) for entry in entries}
-    with collection.writing:
+    with collection.holding([*new, *(entry.id for entry in new.values())]):
         taken = collection.ledger.images([entry.id for entry in new.values()])
         new = {id: entry for id, entry in new.items() if entry.id == id or entry.id not in taken}
         gone = [

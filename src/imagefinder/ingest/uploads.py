@@ -72,14 +72,17 @@ class Adder:
             portable=lambda uri: places.portable(uri, number),
             on_skipped=no_one,
         )
-        with self.collection.writing, self.collection.media.changing():
+        ids = [item.ref.id for item in outcomes]
+        contents = {item.record.sha256 for item in outcomes if isinstance(item, Embedded)}
+        contents |= {owner.sha256 for owner in self.collection.ledger.images(ids).values()}
+        with self.collection.holding(ids, contents), self.collection.media.changing():
             # anew: another request may have taken an id since the images were looked at
-            owners = self.collection.ledger.images([item.ref.id for item in outcomes])
+            owners = self.collection.ledger.images(ids)
             for item in outcomes:
                 self._sort(item, owners.get(item.ref.id), handed, committer, report)
             replaced = [owners[id] for id in report.updated if id in owners]
             committer.flush()
-            self.collection.discard_media(replaced)
+            self.collection.discard_media([old for old in replaced if old.sha256 in contents])
 
     def _sort(
         self,
@@ -121,8 +124,7 @@ class Adder:
         return replace(item, ref=ref, record=replace(record, uri=ref.uri), renamed_from=None)
 
     def _kept(self, ref: ImageRef, path: str) -> ImageRef:
-        base = (self.collection.path / FOLDER).as_posix()
-        return replace(ref, path=path, uri=joined(base, path))
+        return replace(ref, path=path, uri=joined(self.collection.media_base, path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class StatusAnswer(BaseModel):
     images: int
     skipped: int
     spaces: list[str]
-    disk_bytes: int
+    disk_bytes: int | None
     version: str
     read_only: bool = Field(description="Whether nobody may change the collection.")
     writable: bool = Field(description="Whether whoever asks may change the collection.")

@@ -1,4 +1,4 @@
-"""What the vector store need not know: which file gave which image, and what came of it.
+"""The ledger of a directory: an SQLite file.
 
 The store is written first and the ledger after it, so the ledger's word is the acknowledgement. Ids
 whose store entry may be ahead of the ledger stand in the table `in_doubt` meanwhile; `settle` puts
@@ -7,11 +7,12 @@ them right after a crash, which makes every crash harmless without looking throu
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 
-from imagefinder.stores.ledger_database import AT_ONCE, Database
-from imagefinder.stores.ledger_spaces import SPACES, Held, SpaceTable
+from imagefinder.stores.ledger.database import AT_ONCE, Database
+from imagefinder.stores.ledger.entries import Held, ImageEntry, SkippedEntry, Unseen
+from imagefinder.stores.ledger.sqlite_spaces import SPACES, SqliteSpaces
 from imagefinder.stores.media import FOLDER
 
 SCHEMA = """
@@ -61,49 +62,13 @@ SELECT * FROM images WHERE source = ? AND (path, id) > (?, ?) AND path < ? ORDER
 ONE_AT = "SELECT 1 FROM images WHERE source = ? AND path = ? LIMIT 1"
 
 
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """An indexed image: where it came from, and what its file was like then."""
-
-    id: str
-    source: int
-    path: str  # ImageRef.path
-    size: int | None
-    mtime_ns: int | None
-    sha256: str
-    metadata: str  # a digest: a change of metadata alone is seen without reading the image
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedEntry:
-    """A skipped image. When `final`, it is not tried again until its file changes."""
-
-    source: int
-    id: str
-    path: str
-    size: int | None
-    mtime_ns: int | None
-    final: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unseen:
-    """An indexed image that a run did not meet. `doubled`: it met the path under another id, which
-    is indexed."""
-
-    id: str
-    path: str
-    doubled: bool
-
-
-class Ledger(Database):
+class SqliteLedger(Database):
     """The SQLite file of one collection. Safe to call from several threads."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, SCHEMA + SPACES)
         try:
-            self.spaces = SpaceTable(self)
+            self.spaces = SqliteSpaces(self)
             self._sources = self._read_sources()
         except BaseException:
             self.close()

@@ -1,17 +1,15 @@
-"""The spaces of a collection, and which images each of them lacks.
+"""The part of an SQLite ledger that speaks of spaces.
 
-Every image is to be in every space whose model embeds images. Where one space gets an image before
-the others, these are behind: the ledger lists what they lack, so that bringing one up to date looks
-at nothing else, and a crash forgets nothing.
+Where one space gets an image before the others, these are behind: the ledger lists what they lack,
+so that bringing one up to date looks at nothing else, and a crash forgets nothing.
 """
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
-from typing import TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, replace
 
-from imagefinder.stores.ledger_database import Database
-from imagefinder.types import Distance
+from imagefinder.stores.ledger.database import Database
+from imagefinder.stores.ledger.entries import Held, SpaceEntry
 
 SPACES = """
 CREATE TABLE IF NOT EXISTS spaces (
@@ -31,28 +29,9 @@ CREATE TABLE IF NOT EXISTS behind (
 """
 PAGE = "SELECT id FROM behind WHERE space = ? AND id > ? AND {} ORDER BY id LIMIT ?"
 UNTRIED = "reason IS NULL"
-IMPORTED = "imported:"
-
-Held: TypeAlias = Mapping[str, Collection[str]]  # space -> the ids whose embeddings it has
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceEntry:
-    """One space. `fingerprint` is of its model, `model` is what finds the model again."""
-
-    name: str
-    fingerprint: str
-    dim: int
-    model: str
-    distance: Distance = "cosine"
-
-    @property
-    def imported(self) -> bool:
-        """Whether another program made its embeddings: no image can be added to it by a model."""
-        return self.fingerprint.startswith(IMPORTED)
-
-
-class SpaceTable:
+class SqliteSpaces:
     """The part of the ledger that speaks of spaces."""
 
     def __init__(self, database: Database) -> None:

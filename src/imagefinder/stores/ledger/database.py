@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Any
 
 from imagefinder.ahead import chunks
-from imagefinder.stores.ledger_errors import translated
+from imagefinder.stores.ledger.errors import translated
 from imagefinder.types import is_text
 
 AT_ONCE = 500  # rows read, or ids asked for, in one statement
