@@ -35,6 +35,11 @@ class Place:
         """Where it is, for people."""
         return str(self.path)
 
+    @property
+    def title(self) -> str:
+        """What may be told to everyone: the whole path is nobody's business."""
+        return self.path.name
+
     def require(self) -> None:
         """Raises CollectionNotFoundError that names the collections there are."""
         if not self.exists:
@@ -47,9 +52,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ClusterPlace:
-    """A collection in Milvus: its address."""
+    """A collection in Milvus: its address. Processes that work together on one thing have one
+    `owner`; without, they take each other for strangers."""
 
     address: "Address"
+    owner: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,8 +68,13 @@ class ClusterPlace:
         """Where it is, for people."""
         return self.address.shown
 
+    @property
+    def title(self) -> str:
+        """What may be told to everyone."""
+        return self.address.name
 
-def place(where: str | Path, token: str | None = None) -> Place | ClusterPlace:
+
+def find_place(where: str | Path, token: str | None = None) -> Place | ClusterPlace:
     """Of a collection of this machine, or of a cluster, which lets in who has the `token`.
 
     Raises UsageError, and CollectionError for a directory that is neither empty nor a collection.

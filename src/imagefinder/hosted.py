@@ -52,6 +52,11 @@ class Hosted:
         return {id: entry.sha256 for id, entry in entries.items()}
 
     @property
+    def title(self) -> str:
+        """What the collection is called, without the place where it is."""
+        return self._session.place.title
+
+    @property
     def limits(self) -> DecodeLimits:
         """How large an image may be."""
         return self._limits

@@ -15,7 +15,7 @@ from imagefinder.decode import DecodeLimits
 from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
-from imagefinder.home import place
+from imagefinder.home import find_place
 from imagefinder.hosted import Hosted
 from imagefinder.ingest import Adder, IndexOptions, as_parts, check_whole, index_source, no_one
 from imagefinder.models import OnFetch, nobody
@@ -63,7 +63,7 @@ def open_finder(
     on_fetch: OnFetch | None = None,
 ) -> "LocalFinder":
     """`ImageFinder.open` for a name or a directory."""
-    at = place(where if isinstance(where, str) else Path(where), api_key)
+    at = find_place(where if isinstance(where, str) else Path(where), api_key)
     session = Session(at, model, embedder, device=device, on_fetch=on_fetch or nobody)
     return LocalFinder(session, limits)
 

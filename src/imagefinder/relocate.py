@@ -54,13 +54,13 @@ def move_images(collection: Collection, old: str, new: str) -> int:
     for space in collection.spaces():
         store, after = collection.store(space), ""
         while ids := collection.ledger.ids(after=after, limit=PAGE):
-            records = store.get(ids).values()
-            changed = [
-                replace(record, uri=moved_path(record.uri, old, new))
-                for record in records
-                if moved_path(record.uri, old, new) != record.uri
-            ]
-            store.update(changed)
+            with collection.holding(ids):
+                changed = [
+                    replace(record, uri=moved_path(record.uri, old, new))
+                    for record in store.get(ids).values()
+                    if moved_path(record.uri, old, new) != record.uri
+                ]
+                store.update(changed)
             moved += len(changed)
             after = ids[-1]
     return moved

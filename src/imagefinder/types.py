@@ -270,6 +270,26 @@ class ImportReport:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class MigrateReport:
+    """What carrying a collection into another did. Of its `images` some were there already
+    (`unchanged`), others were `left_out`, because another image there has their id; `problems` has
+    the first of these. `checked` embeddings were read back and are the same to the bit; `recall` is
+    how much of the closest images the target's searches found."""
+
+    spaces: list[str]
+    images: int = 0
+    carried: int = 0
+    unchanged: int = 0
+    left_out: int = 0
+    skipped: int = 0
+    upload_bytes: int = 0
+    checked: int = 0
+    searches: int = 0
+    recall: float = 1.0
+    problems: list[Skipped] = field(default_factory=list)
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """The state of a collection. `model` and `dim` are of the space that searches use."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from imagefinder.collection import open_collection
 from imagefinder.collection.directory import CACHE, DirectoryCollection
 from imagefinder.errors import (
     CollectionError,
@@ -18,7 +19,14 @@ from imagefinder.errors import (
     CollectionInUseError,
     TransferError,
 )
-from imagefinder.home import folder_bytes, named_collections, place_of
+from imagefinder.home import (
+    Place,
+    find_place,
+    folder_bytes,
+    is_cluster,
+    named_collections,
+    place_of,
+)
 from imagefinder.lock import lock
 from imagefinder.marker import is_collection
 
@@ -52,17 +60,24 @@ def describe_collections() -> list[Described]:
     return found
 
 
-def count_images(where: str) -> int:
+def count_images(where: str, token: str | None = None) -> int:
     """How many images a collection holds."""
-    place = place_of(where)
-    place.require()
-    with closing(DirectoryCollection(place.path, place.name)) as collection:
+    with closing(open_collection(find_place(where, token))) as collection:
         return collection.ledger.count()
 
 
-def delete_collection(where: str) -> None:
+def delete_collection(where: str, token: str | None = None) -> None:
     """Delete a collection for good. Raises CollectionInUseError."""
-    place = place_of(where)
+    if is_cluster(where):
+        from imagefinder.collection.cluster import delete_cluster_collection
+
+        delete_cluster_collection(where, token)
+    else:
+        delete_directory(place_of(where))
+
+
+def delete_directory(place: Place) -> None:
+    """The same for a collection of this machine."""
     place.require()
     lock(place.path, place.name).release()
     folder = place.path.resolve()  # the place may be a link to it

@@ -4,7 +4,7 @@ import sys
 from importlib.util import find_spec
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import chosen, is_service
+from imagefinder.cli.opening import chosen, is_service, token_of
 from imagefinder.cli.options import CollectionOption, HostOption, ModelOption, PortOption
 from imagefinder.cli.output import is_person
 from imagefinder.cli.serving import keys_of
@@ -32,6 +32,7 @@ def gradio(
     run(
         Plan(
             where=where,
+            token=token_of(where),
             options=ServeOptions(keys=keys_of(None), read_only=True),
             model=model,
             host=host,

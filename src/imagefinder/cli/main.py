@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 from io import TextIOWrapper
@@ -14,6 +15,9 @@ from imagefinder.cli.app import FAILURE, INTERRUPTED, WRONG_USE, app
 from imagefinder.cli.arenas import one_arena_a_core
 from imagefinder.cli.output import plain
 from imagefinder.errors import ImageFinderError, UsageError
+
+ALONE = {"--prune": "--prune=yes", "--ray": "--ray=auto"}
+ADDRESS = re.compile(r"(?:[\w.-]+|\[[\da-fA-F:]+\]):\d+")
 
 
 def main() -> None:
@@ -38,8 +42,15 @@ def main() -> None:
 
 
 def with_values(arguments: list[str]) -> list[str]:
-    """`--prune` alone means `--prune=yes`; Typer has no options with an optional value."""
-    return ["--prune=yes" if argument == "--prune" else argument for argument in arguments]
+    """`--prune` alone means `--prune=yes`, and `--ray` alone `--ray=auto`; what follows that is its
+    value where it looks like host:port. Typer has no options with an optional value."""
+    given = list[str]()
+    for argument in arguments:
+        if given[-1:] == ["--ray=auto"] and ADDRESS.fullmatch(argument):
+            given[-1] = f"--ray={argument}"
+        else:
+            given.append(ALONE.get(argument, argument))
+    return given
 
 
 def run(arguments: list[str], *, debug: bool = False) -> int:

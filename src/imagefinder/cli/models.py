@@ -8,7 +8,7 @@ import typer
 
 from imagefinder.cli.app import FAILURE, INTERRUPTED, app
 from imagefinder.cli.indexing import asked_to_stop, summarise_space, wait_for_optimizer
-from imagefinder.cli.opening import chosen, distance_of, is_service, open_finder
+from imagefinder.cli.opening import chosen, distance_of, is_cluster, is_service, open_finder
 from imagefinder.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -227,7 +227,7 @@ def fetch_first(model: str, where: str) -> None:
     from imagefinder.home import place_of
     from imagefinder.models import NetworkModel, RowModel, find_model
 
-    if is_service(where):
+    if is_service(where) or is_cluster(where):  # they have room for others meanwhile
         return
     place_of(where).require()
     named = find_model(model)

@@ -26,17 +26,12 @@ def open_finder(
     limits = (
         DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
     )
-    where, settings = chosen(collection), read_settings()
-    api_key = None
-    if is_service(where):
-        api_key = settings.api_key
-    elif is_cluster(where):
-        api_key = settings.milvus_token
+    where = chosen(collection)
     return ImageFinder.open(
         where,
         model=model,
         limits=limits,
-        api_key=api_key,
+        api_key=token_of(where),
         device=device,
         on_fetch=FetchProgress(),
     )
@@ -45,6 +40,14 @@ def open_finder(
 def chosen(collection: str | None) -> str:
     """The collection of the option, even an empty one (it is refused), or of the environment."""
     return read_settings().collection if collection is None else collection
+
+
+def token_of(where: str) -> str | None:
+    """What lets this user into a service or a cluster, by the environment."""
+    settings = read_settings()
+    if is_service(where):
+        return settings.api_key
+    return settings.milvus_token if is_cluster(where) else None
 
 
 def is_service(where: str) -> bool:

@@ -20,7 +20,8 @@ CollectionOption = Annotated[
         "--collection",
         "-c",
         metavar="NAME|DIR|URL",
-        help="A collection by name, a directory, or a service: http://host:port.",
+        help="A collection by name, a directory, a cluster (milvus://host:port/name),"
+        " or a service (http://host:port).",
         show_default="$IMAGEFINDER_COLLECTION or default",
     ),
 ]
@@ -78,6 +79,15 @@ MegapixelsOption = Annotated[
         metavar="N",
         help="Take no larger images.",
         show_default="100",
+    ),
+]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="[HOST:PORT]",
+        help="Work on a Ray cluster: the one at this address, or of this machine, or a new one.",
+        show_default=False,
     ),
 ]
 IdColumnOption = Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import chosen
+from imagefinder.cli.opening import chosen, token_of
 from imagefinder.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -234,6 +234,7 @@ def serve(
     run(
         Plan(
             where=chosen(collection),
+            token=token_of(chosen(collection)),
             options=options,
             model=model,
             device=device,

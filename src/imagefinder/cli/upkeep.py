@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imagefinder.cli.app import app
-from imagefinder.cli.opening import chosen
+from imagefinder.cli.opening import chosen, token_of
 from imagefinder.cli.options import CollectionOption, JsonOption, YesOption
 from imagefinder.cli.output import human_bytes, note, plain, show_json, show_rows
 from imagefinder.errors import CollectionDamagedError, CollectionFormatError
@@ -36,20 +36,22 @@ def collections(json: JsonOption = False) -> None:
 
 @app.command("delete-collection", epilog="Example:  imagefinder delete-collection photos")
 def delete_collection(
-    name: Annotated[str, typer.Argument(metavar="NAME|DIR", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME|DIR|URL", show_default=False)],
     yes: YesOption = False,
 ) -> None:
     """Delete a collection for good; the images themselves stay."""
+    from imagefinder.sources.address import redact
     from imagefinder.upkeep import count_images, delete_collection
 
+    shown = plain(redact(name))
     if not yes:
         try:
-            content = f"with {count_images(name)} images"
+            content = f"with {count_images(name, token_of(name))} images"
         except (CollectionDamagedError, CollectionFormatError):  # the reason to delete it
             content = "that cannot be read"
-        typer.confirm(f"Delete the collection {plain(name)} {content}?", abort=True, err=True)
-    delete_collection(name)
-    note(f"deleted the collection {plain(name)}")
+        typer.confirm(f"Delete the collection {shown} {content}?", abort=True, err=True)
+    delete_collection(name, token_of(name))
+    note(f"deleted the collection {shown}")
 
 
 @app.command(epilog="Example:  imagefinder backup photos.tar -c photos")

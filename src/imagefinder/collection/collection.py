@@ -160,6 +160,7 @@ class Collection(ABC):
         uploads = self._uploads(ids)
         contents = {entry.sha256 for entry in uploads}
         with self.holding(ids, contents), self.media.changing() if uploads else nullcontext():
+            self._doubt()
             now = self._uploads(ids)  # one may have been replaced before it was held
             self.ledger.forget(ids)
             self.discard(ids)
@@ -182,6 +183,10 @@ class Collection(ABC):
         """Whether the collection keeps the image's bytes itself."""
         _, base = self.ledger.sources()[entry.source]
         return base == FOLDER
+
+    @abstractmethod
+    def _doubt(self) -> None:
+        """What this thread holds has to be settled, should it not end well."""
 
     def _uploads(self, ids: Sequence[str]) -> list[ImageEntry]:
         return list(filter(self.is_upload, self.ledger.images(ids).values()))

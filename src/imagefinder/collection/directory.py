@@ -163,6 +163,9 @@ class DirectoryCollection(Collection):
             for store in self._stores.values():
                 closing.callback(store.close)
 
+    def _doubt(self) -> None:
+        """The ledger notes it, in the transaction that changes it."""
+
     def _settle_uploads(self, uploads: Sequence[ImageEntry]) -> None:
         """What the stores say of them counts, first of all where one is ahead of the ledger; not
         those that are behind: the bytes of what they have are gone."""

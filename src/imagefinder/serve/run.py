@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.resources import files
 from ipaddress import ip_address
@@ -27,7 +27,7 @@ log = logging.getLogger("imagefinder.serve")
 
 TALKATIVE = ("uvicorn.error", "httpx", "httpcore")  # their notes say less than ours, or too much
 SHUTDOWN_SECONDS = 30  # for requests that run when the service is told to end
-UNFINISHED = "demo.unfinished"  # a file of a collection that did not get all demo images yet
+UNFINISHED = "demo.unfinished"  # in the cache of a collection that did not get all demo images yet
 BACKLOG = 2048  # connections that wait to be accepted
 IDLE_SECONDS = 75  # that a connection is kept open: longer than proxies keep theirs
 
@@ -39,6 +39,7 @@ class Plan:
 
     where: str
     options: ServeOptions
+    token: str | None = field(default=None, repr=False)  # of a cluster
     model: str | None = None
     device: str = "auto"
     host: str = "127.0.0.1"
@@ -144,7 +145,7 @@ def opened(plan: Plan) -> LocalFinder:
         model=plan.model,
         embedder=None,
         limits=limits,
-        api_key=None,
+        api_key=plan.token,
         device=plan.device,
         on_fetch=tell_fetch,
     )
@@ -171,9 +172,10 @@ def begin_with_demo(finder: LocalFinder) -> None:
     """Index the demo images into a collection in which nothing ever was, or go on where an earlier
     start was cut off. A collection that somebody has emptied stays empty."""
     status = finder.status()
-    unfinished = Path(status.path) / UNFINISHED
+    unfinished = finder.collection.cache / UNFINISHED
     if unfinished.exists() or not (status.images or status.sources):
         log.info("indexing the demo images")
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
         finder.index(demo_images())
         unfinished.unlink()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Any, TypeVar
@@ -43,7 +42,7 @@ class Service:
 
     def __init__(self, finder: LocalFinder, options: ServeOptions) -> None:
         self.finder, self.options = finder, options
-        self.name = Path(finder.status().path).name  # the whole path is nobody's business
+        self.name = finder.title
         self.metrics = Metrics()
         self.map, self.fields, self.filling = Map(finder), Fields(finder), Filling(finder)
         self.last_success = float("-inf")  # time.monotonic() of an embedding and a search
