@@ -92,7 +92,8 @@ class Carrier:
         uploads = {id for id, each in entries.items() if self.target.is_upload(each)}
         contents = {entries[id].sha256 for id in uploads}
         there = self.target.ledger.images(list(entries))
-        wanted = [id for id, entry in entries.items() if there.get(id) != entry]
+        late = self._late([id for id, entry in entries.items() if there.get(id) == entry])
+        wanted = [id for id, entry in entries.items() if id in late or there.get(id) != entry]
         self.report.images += len(entries)
         self.report.unchanged += len(entries) - len(wanted)
         if not wanted:
@@ -108,7 +109,21 @@ class Carrier:
             with self.target.storing([entries[id] for id in wanted], doubtful=wanted, held=held):
                 for space in self.source.spaces():
                     held[space] = self._embeddings(space, wanted)
+            for space, here in held.items():  # also of images that were there without them
+                self.target.ledger.spaces.caught_up(space, here, {})
         self.report.carried += len(wanted)
+
+    def _late(self, ids: Sequence[str]) -> set[str]:
+        """Which of these images some space has here by now, and not yet there."""
+        late: set[str] = set()
+        for space, entry in self.source.ledger.spaces.entries().items():
+            if entry.imported:  # nobody knows of it but the stores
+                have = set(self.source.store(space).get(ids))
+                late |= have - set(self.target.store(space).get(ids))
+            else:
+                lacking = self.target.ledger.spaces.lacking(space, ids)
+                late |= lacking - self.source.ledger.spaces.lacking(space, list(lacking))
+        return late
 
     def _free(self, ids: Sequence[str], entries: Mapping[str, ImageEntry]) -> list[str]:
         """Without the ids that are of another image there."""

@@ -29,7 +29,7 @@ def migrate(
     afterwards.
     """
     there, here = opened(source, token), opened(target, token)
-    if there == here:
+    if identity(there) == identity(here):
         raise UsageError(f"{source}: source and target are one; name two collections")
     with ExitStack() as held:
         from_ = held.enter_context(closing(open_collection(there)))
@@ -42,6 +42,13 @@ def migrate(
             to.store(space).optimize()
         Check(carrier, on_progress).run()
     return report
+
+
+def identity(at: Place | ClusterPlace) -> object:
+    """The same for one collection, however it is called."""
+    if isinstance(at, Place):
+        return at.path.resolve()
+    return at.address.server, at.address.database or "default", at.address.name
 
 
 def opened(where: str, token: str | None) -> Place | ClusterPlace:
