@@ -5,7 +5,13 @@ import signal
 
 import pytest
 
-pytest.register_assert_rewrite("tests.store_contract", "tests.torture_store")
+from tests.milvus_server import milvus_address, milvus_programs, milvus_server, new_server
+
+__all__ = ["milvus_address", "milvus_programs", "milvus_server", "new_server"]  # fixtures
+
+pytest.register_assert_rewrite(
+    "tests.store_contract", "tests.store_distances", "tests.torture_store"
+)
 
 # Marks of the tests that need more than Python packages.
 NEEDS_MORE = ("browser", "emulated", "milvus", "ray", "torch")

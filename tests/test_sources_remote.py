@@ -1,5 +1,6 @@
 """One image at a URL, and the images of an object store, here fsspec's in memory."""
 
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from imagefinder.errors import FetchError, MissingExtraError, SourceError
 from imagefinder.sources import Fetcher, open_source
 from imagefinder.types import ImageRef, Skipped
 from tests.image_server import ImageServer, jpeg
+from tests.s3_server import without_s3fs
 from tests.test_sources_folder import paths, skips
 
 
@@ -160,8 +162,8 @@ def test_objects_above_the_limit_are_not_read_whole(bucket: fsspec.AbstractFileS
     [
         ("memory://bucket/nowhere", "memory://bucket/nowhere: no such folder or object"),
         ("nonsense://u:pa55@h/x", "nonsense://h/x: nonsense:// is no known kind of address"),
-        ("https://h/images.csv?token=s3cr3t", "https://h/images.csv: tables are read from files"),
-        ("memory://bucket/a.parquet", "memory://bucket/a.parquet: tables are read from files"),
+        ("https://h/shard.tar?token=s3cr3t", "https://h/shard.tar: archives are read from files"),
+        ("memory://bucket/a.tar.gz", "memory://bucket/a.tar.gz: compressed archives are not read"),
     ],
 )
 def test_what_can_be_no_source_is_named(url: str, message: str) -> None:
@@ -170,13 +172,13 @@ def test_what_can_be_no_source_is_named(url: str, message: str) -> None:
 
 
 def test_a_driver_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
-    monkeypatch.setitem(sys.modules, "s3fs", None)
-    with pytest.raises(MissingExtraError, match=r"s3:// sources needs: pip install 'imagefinder"):
+    without_s3fs(monkeypatch)
+    with pytest.raises(
+        MissingExtraError, match=r"an s3:// address needs: pip install 'imagefinder"
+    ):
         open_source("s3://bucket/photos")
     with pytest.raises(MissingExtraError):
         Fetcher().read("s3://bucket/a.jpg")
     monkeypatch.setitem(sys.modules, "gcsfs", None)
-    with pytest.raises(SourceError, match=r"gs:// sources need a driver: .*gcsfs"):
+    with pytest.raises(SourceError, match=r"a gs:// address needs a driver: .*gcsfs"):
         open_source("gs://bucket/photos")

@@ -28,9 +28,9 @@ from imagefinder.filters import (
 )
 from imagefinder.stores.embedded import EmbeddedStore
 from imagefinder.stores.embedded_filter import NOTHING, widened
-from imagefinder.stores.embedded_ranges import intervals_of, intervals_within
 from imagefinder.stores.embedded_schema import TOKENS
-from imagefinder.stores.embedded_tokens import range_token
+from imagefinder.stores.filter_ranges import intervals_of, intervals_within
+from imagefinder.stores.filter_tokens import range_token
 from imagefinder.stores.ids import key_of, possible
 from imagefinder.stores.record_json import from_json, to_json
 from imagefinder.types import MAX_ID_BYTES, ImageRecord, MetadataValue

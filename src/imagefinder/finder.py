@@ -93,6 +93,7 @@ class ImageFinder(ABC):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        ray: str | None = None,
         distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
@@ -103,6 +104,9 @@ class ImageFinder(ABC):
         `prune` also removes what a source no longer holds ("force": even more than half of it);
         `include` and `exclude` are globs on the path below the source; `sample` takes so many
         images at random, always the same. `distance` is what a space compares by that is made now.
+        `ray` is the address of a Ray cluster whose machines are to do the work, host:port of its
+        head; "auto" takes the one of RAY_ADDRESS or of this machine, and else starts one for the
+        run. `workers` is how many work at a time: else one a core, or one a graphics card.
         Where the collection has several spaces, the others get what is new as well. Setting `stop`
         ends the run cleanly. `on_progress` gets the counts so far, `on_skipped` each skipped image,
         both on the calling thread.

@@ -12,12 +12,20 @@ from imagefinder import exchange
 from imagefinder.ahead import chunks
 from imagefinder.arrays import Embedding
 from imagefinder.decode import DecodeLimits
+from imagefinder.distributed.elsewhere import elsewhere
 from imagefinder.errors import FetchError, ImageNotFoundError, UsageError
 from imagefinder.filters import Filter, parse_filter
 from imagefinder.finder import ImageFinder, Where
 from imagefinder.home import find_place
 from imagefinder.hosted import Hosted
-from imagefinder.ingest import Adder, IndexOptions, as_parts, check_whole, index_source, no_one
+from imagefinder.ingest import (
+    Adder,
+    IndexOptions,
+    as_parts,
+    check_whole,
+    index_source,
+    no_one,
+)
 from imagefinder.models import OnFetch, nobody
 from imagefinder.places import stored
 from imagefinder.protocols import Embedder
@@ -89,6 +97,7 @@ class LocalFinder(Hosted, ImageFinder):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        ray: str | None = None,
         distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
@@ -110,7 +119,7 @@ class LocalFinder(Hosted, ImageFinder):
         opened = [opening(where) for where in wheres]
         check_whole(opened, prune)
         report = IndexReport()
-        with self._indexing:
+        with self._indexing, elsewhere(self._session, self._limits, ray) as workers_for:
             collection = self._session.collection(create=True)
             opened = as_parts(dict(zip(wheres, opened, strict=True)), opening, collection.ledger)
             check_whole(opened, prune)
@@ -127,13 +136,16 @@ class LocalFinder(Hosted, ImageFinder):
                 on_skipped=on_skipped or no_one,
                 on_commit=lambda: self._session.optimizer.poke(store),
             )
+            examined = workers_for(space, workers)
             for source in opened:
-                index_source(source, collection, space, embedder, options, report)
+                index_source(source, collection, space, embedder, options, report, examined)
                 if report.interrupted:
                     break
             else:
                 report.spaces = self._spaces().keep_up(fetch=True, stop=stop)
                 report.interrupted = any(filled.interrupted for filled in report.spaces)
+            stores = map(self._session.store, collection.spaces())
+            self._session.optimizer.poke(*stores, after_run=True)
         return report
 
     def add(self, uploads: Sequence[Upload], *, source: str = UPLOADS) -> AddReport:
@@ -300,7 +312,8 @@ class LocalFinder(Hosted, ImageFinder):
                 ids=None if ids is None else Path(ids),
                 on_progress=on_progress or no_one,
             )
-            self._session.optimizer.poke(self._session.collection().store(report.space))
+            store = self._session.collection().store(report.space)
+            self._session.optimizer.poke(store, after_run=True)
         return report
 
     def add_space(

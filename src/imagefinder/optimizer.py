@@ -1,6 +1,7 @@
 """Builds search indexes in the background, while searches and writes go on."""
 
 import logging
+from collections.abc import Sequence
 from threading import Lock, Thread
 
 from imagefinder.errors import CollectionError
@@ -17,12 +18,15 @@ class Optimizer:
         self._thread: Thread | None = None
         self._closed = False
 
-    def poke(self, store: VectorStore) -> None:
-        """Start a build when the store wants one and none runs."""
+    def poke(self, *stores: VectorStore, after_run: bool = False) -> None:
+        """Start to build those that want it, unless a build runs."""
         with self._lock:
-            if not self._closed and not self.busy and store.needs_optimize():
+            if self._closed or self.busy:
+                return
+            wanting = [store for store in stores if store.needs_optimize(after_run=after_run)]
+            if wanting:
                 # no daemon: Python must not end while the thread is inside zvec, which would abort
-                self._thread = Thread(target=build, args=(store,), name="optimize")
+                self._thread = Thread(target=build, args=(wanting,), name="optimize")
                 self._thread.start()
 
     @property
@@ -44,9 +48,10 @@ class Optimizer:
         self.wait()
 
 
-def build(store: VectorStore) -> None:
+def build(stores: Sequence[VectorStore]) -> None:
     """A failed build loses nothing: searches stay right, only slower; the next one retries."""
-    try:
-        store.optimize()
-    except CollectionError as error:
-        log.warning("the search index could not be built: %s", error)
+    for store in stores:
+        try:
+            store.optimize()
+        except CollectionError as error:
+            log.warning("the search index could not be built: %s", error)

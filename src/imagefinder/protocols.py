@@ -113,8 +113,9 @@ class VectorStore(Protocol):
     def optimize(self) -> None:
         """Build what makes searches fast, and wait; searches and writes go on meanwhile."""
 
-    def needs_optimize(self) -> bool:
-        """Whether that is worth its while now, in the background."""
+    def needs_optimize(self, *, after_run: bool = False) -> bool:
+        """Whether that is worth its while now, in the background. `after_run`: a run over a source
+        has just ended, so nothing more will come for a while."""
 
     def flush(self) -> None: ...
 

@@ -35,8 +35,8 @@ class Session:
         self.place = place
         self.optimizer = Optimizer()
         self._model = None if model is None else find_model(model)
-        self._own = embedder
-        self._device, self._on_fetch = device, on_fetch
+        self.own = embedder
+        self.device, self._on_fetch = device, on_fetch
         self._loaded: dict[str, Embedder] = {}  # by space
         self._used: dict[str, Embedder] = {}  # the same, as `_through` makes them
         self._collection: Collection | None = None
@@ -62,8 +62,8 @@ class Session:
         """The name of the space that searches use: the one of the model that was asked for, else
         the collection's."""
         spaces = self.collection().ledger.spaces
-        if self._own is not None:
-            name = reference = self._own.spec.name
+        if self.own is not None:
+            name = reference = self.own.spec.name
         elif self._model is not None:
             name, reference = self._model.name, self._model.reference
         else:
@@ -131,8 +131,8 @@ class Session:
         if space not in entries:
             if any(not entry.imported for entry in entries.values()):
                 raise self._no_space(space)
-            if self._own is not None:
-                return self._made(self._own, self._own.spec.name, distance)
+            if self.own is not None:
+                return self._made(self.own, self.own.spec.name, distance)
             return self.make_space(self._model or find_model(space), distance)
         if distance not in (None, entries[space].distance):
             raise UsageError(
@@ -177,8 +177,8 @@ class Session:
         entries = self.collection().ledger.spaces.entries()
         if space in entries:
             return entries[space].dim
-        if self._own is not None:
-            return self._own.spec.dim
+        if self.own is not None:
+            return self.own.spec.dim
         model = self.model(space)
         return model.spec.dim if model is not None and model.spec is not None else 0
 
@@ -186,8 +186,8 @@ class Session:
         """Of the space's scores; see ModelSpec."""
         if (loaded := self._loaded.get(space)) is not None:
             return loaded.spec.calibration
-        if self._own is not None and space == self.space():
-            return self._own.spec.calibration
+        if self.own is not None and space == self.space():
+            return self.own.spec.calibration
         model = self.model(space)
         return model.calibration if model is not None else None
 
@@ -211,7 +211,7 @@ class Session:
 
     def understands_text(self, space: str) -> bool:
         """Whether words can be searched with; loads no model."""
-        loaded = self._loaded.get(space) or (self._own if space == self.space() else None)
+        loaded = self._loaded.get(space) or (self.own if space == self.space() else None)
         if loaded is not None:
             return isinstance(loaded, TextEmbedder)
         model = self.model(space)
@@ -228,8 +228,8 @@ class Session:
             raise ModelError(str(error).replace(reference, space)) from error
 
     def _model_of(self, space: str, fetch: bool) -> Embedder:
-        if self._own is not None and space == self.space():
-            return self._own
+        if self.own is not None and space == self.space():
+            return self.own
         if self._model is not None and space == self.space():
             return self._load(self._model, fetch)
         reference = self._reference(space)
@@ -256,13 +256,13 @@ class Session:
 
     def _load(self, model: Model, fetch: bool = True) -> Embedder:
         fetch = fetch and self._may_fetch
-        return model.load(device=self._device, fetch=fetch, on_fetch=self._on_fetch)
+        return model.load(device=self.device, fetch=fetch, on_fetch=self._on_fetch)
 
     def _check(self, entry: SpaceEntry, loaded: Embedder | None = None) -> None:
         """Raises ModelMismatchError where the model, as far as it is known, is another version."""
         loaded = loaded or self._loaded.get(entry.name)
-        if loaded is None and self._own is not None and self.space() == entry.name:
-            loaded = self._own
+        if loaded is None and self.own is not None and self.space() == entry.name:
+            loaded = self.own
         model = self.model(entry.name) if loaded is None else None
         spec = loaded.spec if loaded is not None else model.spec if model is not None else None
         if spec is not None and spec.fingerprint != entry.fingerprint:

@@ -57,7 +57,7 @@ class Spaces:
         self.session.collection()  # a missing one is told before anything is fetched
         space = self.session.make_space(find_model(model), distance)
         report = self._filler(space, stop, on_progress, on_skipped).all(failed=True)
-        self.session.optimizer.poke(self.session.store(space))
+        self.session.optimizer.poke(self.session.store(space), after_run=True)
         return report
 
     def keep_up(

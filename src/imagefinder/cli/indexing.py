@@ -27,6 +27,7 @@ from imagefinder.cli.options import (
     LocationColumnOption,
     MegapixelsOption,
     ModelOption,
+    RayOption,
     StrictOption,
 )
 from imagefinder.cli.output import console, is_person, note, plain, show_json
@@ -87,6 +88,7 @@ def index(
     id_column: IdColumnOption = None,
     location_column: LocationColumnOption = None,
     max_megapixels: MegapixelsOption = None,
+    ray: RayOption = None,
     collection: CollectionOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -106,6 +108,7 @@ def index(
                 columns=table_columns(id_column, location_column),
                 id_prefix=id_prefix,
                 retry_skipped=retry_skipped,
+                ray=ray,
                 distance=compared,
                 stop=stop,
                 on_progress=progress.update,

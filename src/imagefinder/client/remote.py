@@ -97,6 +97,7 @@ class RemoteFinder(ImageFinder):
         id_prefix: str = "",
         retry_skipped: bool = False,
         workers: int | None = None,
+        ray: str | None = None,
         distance: Distance | None = None,
         stop: Event | None = None,
         on_progress: Callable[[IndexReport], None] | None = None,
@@ -107,6 +108,8 @@ class RemoteFinder(ImageFinder):
         that were indexed before."""
         if prune:
             self._refuse("prune")
+        if ray is not None:
+            self._refuse("indexing on a Ray cluster")
         if distance is not None:
             self._refuse("a first space with another distance")
         if not sources:

@@ -14,7 +14,16 @@ fill      a space brought up to date with what it lacks
 from imagefinder.ingest.fill import Filler
 from imagefinder.ingest.overlap import as_parts
 from imagefinder.ingest.prune import check_whole
-from imagefinder.ingest.run import IndexOptions, index_source, no_one
+from imagefinder.ingest.run import Examining, IndexOptions, index_source, no_one
 from imagefinder.ingest.uploads import Adder
 
-__all__ = ["Adder", "Filler", "IndexOptions", "as_parts", "check_whole", "index_source", "no_one"]
+__all__ = [
+    "Adder",
+    "Examining",
+    "Filler",
+    "IndexOptions",
+    "as_parts",
+    "check_whole",
+    "index_source",
+    "no_one",
+]

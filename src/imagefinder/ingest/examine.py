@@ -73,7 +73,7 @@ class Examiner:
             content = sha256(data).hexdigest()
             if todo.entry is not None and todo.entry.sha256 == content:
                 return Revised(ref, content, told=todo.entry.path != ref.path)
-            if todo.entry is None and (twin := self._twin(ref, content)) is not None:
+            if todo.entry is None and (twin := self.twin(ref, content)) is not None:
                 return twin
             with self.computing:
                 image = decode(data, at_least=self.embedder.spec.decode_size, limits=self.limits)
@@ -89,10 +89,10 @@ class Examiner:
             return model_failed(ref, error)
         return Prepared(todo, record_of(ref, content, len(data), image), tensor)
 
-    def _twin(self, ref: ImageRef, content: str) -> Embedded | None:
+    def twin(self, ref: ImageRef, content: str) -> Embedded | None:
         """An indexed image of the same bytes lends its embedding."""
         entries = self.ledger.with_content(content)
-        gone = next((entry for entry in entries if self._is_gone(entry)), None)
+        gone = next((entry for entry in entries if self.is_gone(entry)), None)
         for entry in [gone] if gone else entries[:1]:
             # the record before and after: where both are of these bytes, so is the embedding; a
             # space that was behind may get it at this very moment
@@ -109,7 +109,8 @@ class Examiner:
         record = self.store.get([id]).get(id)
         return record if record is not None and record.sha256 == content else None
 
-    def _is_gone(self, entry: ImageEntry) -> bool:
+    def is_gone(self, entry: ImageEntry) -> bool:
+        """Whether the source names the entry's image no more."""
         return entry.source == self.number and not self.source.exists(entry.path)
 
     def _embed(self, batch: Sequence[Prepared]) -> list[Examined]:

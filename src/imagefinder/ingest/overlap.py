@@ -37,7 +37,7 @@ def holder(ledger: Ledger, source: Source) -> str | None:
     if not is_folder(source.root, place):
         return None
     for number, (outer, base) in ledger.sources().items():
-        folder = below(base, place)
+        folder = below(base, place.rstrip("/"))
         if folder and is_folder(outer, base) and any(ledger.below(number, folder)):
             return outer
     return None
@@ -51,7 +51,7 @@ def absorb(collection: Collection, source: Source, number: int, id_prefix: str =
     ledger = collection.ledger
     root, place = ledger.sources()[number]
     for inner, (inner_root, base) in list(ledger.sources().items()):
-        folder = below(place, base)
+        folder = below(place, base.rstrip("/"))
         if not folder or not is_folder(root, place) or not is_folder(inner_root, base):
             continue
         moved = 0

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from imagefinder.ahead import ahead, chunks
 from imagefinder.collection import Collection
@@ -22,6 +22,11 @@ from imagefinder.sources.empty import nothing_in
 from imagefinder.types import IndexReport, Skipped
 
 Item = TypeVar("Item")
+# The outcomes that are left to write; what was written elsewhere is counted in the report.
+Examining: TypeAlias = Callable[
+    [Examiner, Iterator[Todo | Revised | Failed], "IndexOptions", IndexReport],
+    Generator[list[Examined], None, None],
+]
 
 BATCH = 8  # images a task: hand-over stays cheap, and a batch of tensors under 5 MB
 
@@ -56,8 +61,10 @@ def index_source(
     embedder: Embedder,
     options: IndexOptions,
     report: IndexReport,
+    examined: "Examining | None" = None,
 ) -> None:
     """Bring a space of the collection up to date with the source; the counts are added to `report`.
+    `examined` is where the work is done: on all cores, unless it says elsewhere.
 
     Raises SourceError, also where the source holds no image, and StoreError; what was committed
     until then stays.
@@ -82,7 +89,7 @@ def index_source(
     todos = until(options.stop, triage(until(options.stop, source.items())))
     options.on_progress(report)
     try:
-        with closing(examined(examine, todos, options)) as outcomes:
+        with closing((examined or on_threads)(examine, todos, options, report)) as outcomes:
             for batch in outcomes:
                 if committer.add(batch):
                     options.on_commit()
@@ -103,8 +110,11 @@ def index_source(
         raise nothing_in(source, report.ignored)
 
 
-def examined(
-    examine: Examiner, todos: Iterator[Todo | Revised | Failed], options: IndexOptions
+def on_threads(
+    examine: Examiner,
+    todos: Iterator[Todo | Revised | Failed],
+    options: IndexOptions,
+    report: IndexReport,
 ) -> Generator[list[Examined], None, None]:
     """The outcomes, batch by batch, worked out ahead on all cores."""
     workers = options.workers or os.cpu_count() or 1

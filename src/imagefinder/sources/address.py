@@ -42,7 +42,8 @@ def local_path(uri: str) -> str:
 
 
 def redact(url: str) -> str:
-    """The URL without user, password, fragment and the parameters that grant access.
+    """The URL without user, password and the parameters that grant access; one of the web without
+    its fragment, too, which is part of an object's name elsewhere.
 
     What identifies the image stays, so a URL that is signed anew each day keeps one redacted form.
     """
@@ -55,7 +56,8 @@ def redact(url: str) -> str:
     if "@" not in parts.netloc and not parts.query and not parts.fragment:
         return url
     netloc = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, netloc, parts.path, _public(parts.query), ""))
+    fragment = "" if is_http(url) else parts.fragment
+    return urlunsplit((parts.scheme, netloc, parts.path, _public(parts.query), fragment))
 
 
 def redact_within(text: str) -> str:

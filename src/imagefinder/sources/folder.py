@@ -1,11 +1,11 @@
-"""A folder of images, or one image file of it."""
+"""A folder of images, or one image file of it. A tar archive is read as a folder."""
 
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from imagefinder.errors import SourceError
+from imagefinder.errors import FetchError, SourceError
 from imagefinder.signatures import sniff
 from imagefinder.sources.fetch import Fetcher, is_there
 from imagefinder.sources.manifest import Manifest
@@ -17,6 +17,9 @@ from imagefinder.sources.names import (
     is_image_name,
 )
 from imagefinder.sources.selection import EVERYTHING, Selection
+from imagefinder.sources.shard import is_shard_name
+from imagefinder.sources.shard_index import find_shard
+from imagefinder.sources.shards import Shards
 from imagefinder.types import NO_METADATA, ImageRef, Skipped, is_text
 
 # How often links may lead into one folder. Folders full of links to each other would otherwise be
@@ -30,7 +33,8 @@ class FolderSource:
     """The images below a folder, folder by folder in the order of their names.
 
     Symbolic links are followed, except back into a folder that the path already goes through.
-    Hidden files and folders are left out; pipes, sockets and devices are never opened.
+    Hidden files and folders are left out; pipes, sockets and devices are never opened. A file
+    `a.tar` is walked like a folder of this name.
     With `part_of`, a folder that this one is in, the images are that one's.
     """
 
@@ -42,9 +46,10 @@ class FolderSource:
         selection: Selection = EVERYTHING,
         part_of: str | None = None,
     ):
-        self.root, self._part = _root_and_part(folder, part_of)
+        self.root, self._part = root_and_part(folder, part_of)
         self.complete = selection.everything and not self._part
         self._fetcher, self._selection = fetcher, selection
+        self._shards = Shards(fetcher, selection)
 
     def items(self) -> Iterator[ImageRef | Skipped | None]:
         folder = os.path.join(self.root, self._part)
@@ -58,10 +63,11 @@ class FolderSource:
         return _named(items, manifest) if manifest.is_file() else items
 
     def read(self, ref: ImageRef) -> bytes:
-        return self._fetcher.read(ref.uri)
+        return self._fetcher.read_ref(ref)
 
     def exists(self, path: str) -> bool:
-        return is_there(os.path.join(self.root, path))
+        held = self._shards.exists(path, os.path.join(self.root, ""))
+        return is_there(os.path.join(self.root, path)) if held is None else held
 
     def covers(self, path: str) -> bool:
         return path.startswith(self._part) and self._selection.covers(path, self._part)
@@ -89,12 +95,25 @@ class FolderSource:
                     elif below is not None:
                         stack.append((below[0], path + "/", below[1]))
                         break
+                elif is_shard_name(name):
+                    yield from self._in_shard(entry, path)
                 elif wants is None or wants(path):
                     item = _file_item(entry, path)
                     if item is not _VANISHED:
                         yield item
             else:
                 stack.pop()
+
+    def _in_shard(self, entry: os.DirEntry[str], path: str) -> Iterator[ImageRef | Skipped | None]:
+        try:
+            found = find_shard(entry.path)
+        except FetchError as error:
+            yield Skipped(path, entry.path, str(error))
+        else:
+            if found is not None:
+                yield from self._shards.images(path, found)
+            elif entry.is_symlink():
+                yield Skipped(path, entry.path, "broken link")
 
     def _enter(
         self, entry: os.DirEntry[str], path: str, above: list[_Inode], links: "_Links"
@@ -123,7 +142,7 @@ class FileSource:
 
     def __init__(self, file: Path, *, fetcher: Fetcher, part_of: str | None = None) -> None:
         # The folder is resolved and the file is not: a link's own name is what the user gave.
-        self.root, part = _root_and_part(file.parent, part_of)
+        self.root, part = root_and_part(file.parent, part_of)
         self._path, self._fetcher = part + file.name, fetcher
 
     def items(self) -> Iterator[ImageRef | Skipped | None]:
@@ -208,7 +227,7 @@ def _root(folder: Path) -> str:
     return root
 
 
-def _root_and_part(folder: Path, part_of: str | None) -> tuple[str, str]:
+def root_and_part(folder: Path, part_of: str | None) -> tuple[str, str]:
     """The root, and what comes before the names below `folder` in the paths below the root."""
     root = _root(folder)
     if part_of is None:

@@ -2,9 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
-from decimal import Decimal
+from collections.abc import Iterator
 from pathlib import Path
 
 from imagefinder.errors import MissingExtraError, SourceError
@@ -12,7 +10,7 @@ from imagefinder.sources.delimited import read_delimited, read_list
 from imagefinder.sources.names import extension
 from imagefinder.sources.row import LOCATION, BadRow, Row, clip
 from imagefinder.sources.text import open_text
-from imagefinder.types import MetadataValue, Scalar
+from imagefinder.sources.values import flat, whole
 
 AT_ONCE = 1024  # Parquet rows decoded in one go
 LISTS = ("images", "data", "items", "records", "rows")  # where JSON files keep their list
@@ -69,10 +67,10 @@ def _read_json(table: Path) -> Iterator[Row | BadRow]:
 
 def _json_row(number: int, line: int | None, value: object) -> Row | BadRow:
     if isinstance(value, str):
-        return Row(number, line, {LOCATION: _whole(value)})
+        return Row(number, line, {LOCATION: whole(value)})
     if not isinstance(value, dict):
         return BadRow(number, line, f"neither an object nor a text: {clip(json.dumps(value))}")
-    return Row(number, line, dict(_flat(value)))
+    return Row(number, line, dict(flat(value)))
 
 
 def _read_parquet(table: Path) -> Iterator[Row | BadRow]:
@@ -87,36 +85,6 @@ def _read_parquet(table: Path) -> Iterator[Row | BadRow]:
             for batch in file.iter_batches(batch_size=AT_ONCE):
                 for value in batch.to_pylist():
                     number += 1
-                    yield Row(number, None, dict(_flat(value)))
+                    yield Row(number, None, dict(flat(value)))
     except pyarrow.ArrowException as error:
         raise SourceError(f"{table}: not a Parquet file: {clip(str(error))}") from error
-
-
-def _flat(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, MetadataValue]]:
-    """Nested objects as `outer.inner`; None for what no filter could use."""
-    for key, inner in value.items():
-        name = prefix + (key if key.isascii() else _whole(key))
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{name}.")
-        elif isinstance(inner, list | tuple):
-            scalars = [scalar for scalar in map(_scalar, inner) if scalar is not None]
-            yield name, scalars if scalars and len(scalars) == len(inner) else None
-        else:
-            yield name, _scalar(inner)
-
-
-def _scalar(value: object) -> Scalar | None:
-    if isinstance(value, Decimal):
-        value = float(value)
-    if isinstance(value, float) and value - value != 0:  # infinite or not a number
-        return None
-    if isinstance(value, str):
-        return value if value.isascii() else _whole(value)
-    if isinstance(value, bool | int | float):
-        return value
-    return value.isoformat() if isinstance(value, datetime | date) else None
-
-
-def _whole(text: str) -> str:
-    """Without the halves of letters that JSON can write (`\\ud800`) and nothing can store."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from imagefinder import objects
 from imagefinder.errors import SourceError
-from imagefinder.sources import objects
 from imagefinder.sources.address import local_path, redact, scheme
 from imagefinder.sources.columns import Columns, TableColumns, find_columns
 from imagefinder.sources.fetch import Fetcher, is_there
@@ -77,7 +77,7 @@ class TableSource:
     def _places(self) -> Iterator["_Place | Skipped"]:
         """What each row names, without a look at any image."""
         columns: Columns | None = None
-        for row in read_rows(self._table):
+        for row in self._rows():
             if isinstance(row, BadRow):
                 yield self._skipped(row, row.reason)
                 continue
@@ -90,19 +90,31 @@ class TableSource:
             else:
                 yield self._place(row, columns)
 
+    def _rows(self) -> Iterator[Row | BadRow]:
+        return read_rows(self._table)
+
+    def _resolved(self, address: str) -> tuple[str, str | None]:
+        """A location as the table has it -> where that is, and a shorter name of it, if any. Raises
+        ValueError with the problem."""
+        return address, None
+
     def _place(self, row: Row, columns: Columns) -> "_Place | Skipped":
         address = _text(row.cells[columns.location])
         if address is None:
             return self._skipped(row, f"no path or URL in column {columns.location}")
+        try:
+            address, name = self._resolved(address)
+        except ValueError as error:
+            return self._skipped(row, f"{error}: {clip(redact(address))}")
         if remote := _PLAIN_URL.fullmatch(address) is not None:
             path = address
         else:
             address = local_path(address)
             remote = scheme(address) is not None
-            if problem := _problem(address, remote):
+            if problem := problem_of(address, remote):
                 return self._skipped(row, f"{problem}: {clip(redact(address))}")
             path = redact(address) if remote else self._relative(address)
-        id = path if columns.id is None else _text(row.cells[columns.id])
+        id = name or path if columns.id is None else _text(row.cells[columns.id])
         if id is None:
             return self._skipped(row, f"no id in column {columns.id}")
         used = (columns.id, columns.location)
@@ -178,7 +190,7 @@ def _text(value: object) -> str | None:
     return None
 
 
-def _problem(address: str, remote: bool) -> str | None:
+def problem_of(address: str, remote: bool) -> str | None:
     """Why this cannot be where an image is, as far as the text tells."""
     if not address.isprintable() and any(letter < " " for letter in address):
         return "a path or URL with control characters"

@@ -138,7 +138,7 @@ class EmbeddedStore:
         with self._inside():
             return self._count
 
-    def needs_optimize(self) -> bool:
+    def needs_optimize(self, *, after_run: bool = False) -> bool:
         """Whether so much is unindexed that searches get slow, or so much dead that it costs."""
         with self._inside():
             if self._optimizing.locked():

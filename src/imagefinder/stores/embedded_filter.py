@@ -1,197 +1,53 @@
-"""Filters in zvec's own language, as far as it goes.
-
-What comes out lets through every record that the filter lets through, and perhaps more: whoever
-searches with it asks `Filter.matches` of each record that comes back. zvec's language has neither
-`true` nor `not`; so negations are pushed down to the comparisons, where each has its answer, and
-None stands for "every record".
-"""
-
-import math
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
-from typing import TypeAlias
+"""Filters in zvec's own language, as far as it goes."""
 
 from imagefinder.ahead import chunks
-from imagefinder.filters import (
-    And,
-    Compare,
-    Contains,
-    Exists,
-    LiteralValue,
-    Node,
-    Not,
-    OneOf,
-    Or,
-    as_number,
-    canonical,
-)
-from imagefinder.stores.embedded_ranges import intervals_within
-from imagefinder.stores.embedded_schema import BUCKET, TOKENS, bucket_of
-from imagefinder.stores.embedded_tokens import (
-    KINDS,
-    MOMENT,
-    kind_token,
-    range_token,
-    value_token,
+from imagefinder.filters import Node
+from imagefinder.stores import filter_wider
+from imagefinder.stores.embedded_schema import BUCKET, TOKENS
+from imagefinder.stores.filter_wider import (
+    AnyToken,
+    InBuckets,
+    Joined,
+    NoRecord,
+    NoToken,
+    Wider,
 )
 
-__all__ = ["widened"]
+__all__ = ["NOTHING", "widened"]
 
 NOTHING = f"{BUCKET} < 0"
 MAX_CONDITIONS = 1000  # zvec takes 4,096
 MAX_TOKENS = 32  # in one contain_any; zvec's limit
-DAY = 86_400.0  # seconds
-WORDS = {"id", "uri"}  # fields that no range of numbers is kept of
-OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-
-Range: TypeAlias = tuple[float, float]  # both ends belong to it
-EVERYWHERE: Range = (-math.inf, math.inf)
 
 
 def widened(root: Node) -> str | None:
     """A zvec expression that is true wherever the filter is; None for every record."""
-    expression = _node(root, True)
-    if expression is None or expression.count(" or ") + expression.count(" and ") > MAX_CONDITIONS:
+    wider = filter_wider.widened(root)
+    if wider is None:
         return None
-    return expression
+    expression = _written(wider)
+    conditions = expression.count(" or ") + expression.count(" and ")
+    return expression if conditions <= MAX_CONDITIONS else None
 
 
-def _node(node: Node, holds: bool) -> str | None:  # noqa: PLR0911 - one a node
-    """An expression for the node, or where `holds` is False for its negation."""
-    match node:
-        case Not(part):
-            return _node(part, not holds)
-        case And(parts) if holds:
-            return _all(parts)
-        case And(parts):
-            return _joined("or", [_node(part, False) for part in parts])
-        case Or(parts):
-            return _joined("or" if holds else "and", [_node(part, holds) for part in parts])
-        case Compare("id", "==", wanted) | Compare("id", "!=", wanted):
-            return _id_equal([wanted], holds == (node.op == "=="))
-        case OneOf("id", values):
-            return _id_equal(values, holds)
-        case Compare("id" | "uri") | OneOf("uri") | Contains("id" | "uri") | Exists("id" | "uri"):
-            return None
-        case Compare(field, "==" | "!=" as op, wanted):
-            return _equal(field, [wanted], holds == (op == "=="))
-        case OneOf(field, values):
-            return _equal(field, values, holds)
-        case Compare(field, op, wanted):
-            return _ordered(field, op, wanted, holds)
-        case Contains(field, wanted):
-            return _contains(field, wanted, holds)
-        case Exists(field):
-            return _tokens([kind_token(field, kind) for kind in KINDS], holds)
+def _written(wider: Wider) -> str:
+    match wider:
+        case NoRecord():
+            return NOTHING
+        case InBuckets(buckets):
+            return _joined("or", [f"{BUCKET} = {bucket}" for bucket in buckets])
+        case AnyToken(tokens):
+            return _joined("or", [f"{TOKENS} contain_any ({some})" for some in _lists(tokens)])
+        case NoToken(tokens):
+            return _joined("and", [f"{TOKENS} not contain_any ({some})" for some in _lists(tokens)])
+        case Joined(word, parts):
+            return _joined(word, [_written(part) for part in parts])
 
 
-def _all(parts: Sequence[Node]) -> str | None:
-    """All of the parts. Bounds of one field become one range, which has few intervals, where each
-    bound alone has many."""
-    ranges: dict[str, Range] = {}
-    others: list[Node] = []
-    for part in parts:
-        match part:
-            case Compare(field, "<" | "<=" | ">" | ">=" as op, wanted) if field not in WORDS:
-                if (range := _range_of(op, wanted)) is not None:
-                    low, high = ranges.get(field, EVERYWHERE)
-                    ranges[field] = max(low, range[0]), min(high, range[1])
-                    continue
-        others.append(part)
-    bounded = [_within(field, range) for field, range in ranges.items()]
-    return _joined("and", bounded + [_node(part, True) for part in others])
-
-
-def _id_equal(values: Sequence[LiteralValue], holds: bool) -> str | None:
-    if not holds or any(isinstance(value, date) for value in values):
-        return None
-    return _joined("or", [f"{BUCKET} = {bucket_of(canonical(value))}" for value in values])
-
-
-def _equal(field: str, values: Sequence[LiteralValue], holds: bool) -> str | None:
-    """Equal to one of the values."""
-    plain = [value_token(field, canonical(v)) for v in values if not isinstance(v, date)]
-    parts = [_on_date(field, v, holds) for v in values if isinstance(v, date)]
-    if plain:
-        parts.append(_tokens(plain, holds))
-    return _joined("or" if holds else "and", parts)
-
-
-def _on_date(field: str, wanted: date, holds: bool) -> str | None:
-    low, high = _moments(wanted)
-    if holds:  # a list may hold it
-        return _tokens([*_intervals(field, low, high), kind_token(field, "list")])
-    outside = [*_intervals(field, -math.inf, low), *_intervals(field, high, math.inf)]
-    return _joined("or", [_tokens(outside), _tokens([kind_token(field, MOMENT)], False)])
-
-
-def _ordered(field: str, op: str, wanted: LiteralValue, holds: bool) -> str | None:
-    if isinstance(wanted, str):
-        return _tokens([kind_token(field, "text")]) if holds else None
-    range = _range_of(op if holds else OPPOSITE[op], wanted)
-    if range is None:
-        return NOTHING if holds else None
-    if holds:
-        return _within(field, range)
-    comparable = kind_token(field, MOMENT if isinstance(wanted, date) else "number")
-    return _joined("or", [_within(field, range), _tokens([comparable], False)])
-
-
-def _range_of(op: str, wanted: LiteralValue) -> Range | None:
-    """The numbers that compare so; None for what no number compares with."""
-    if isinstance(wanted, str):
-        return None
-    if isinstance(wanted, date):
-        low, high = _moments(wanted)
-    else:
-        number = as_number(wanted)
-        if number is None:
-            return None
-        low = high = number
-    ranges = {"<": (-math.inf, low), "<=": (-math.inf, high)}
-    return (ranges | {">": (high, math.inf), ">=": (low, math.inf)})[op]
-
-
-def _within(field: str, range: Range) -> str | None:
-    return _tokens(_intervals(field, *range)) if range[0] <= range[1] else NOTHING
-
-
-def _contains(field: str, wanted: LiteralValue, holds: bool) -> str | None:
-    if isinstance(wanted, date):
-        kinds = [kind_token(field, "text"), kind_token(field, "list")]
-        return _tokens(kinds) if holds else None
-    element = value_token(field, canonical(wanted))
-    if holds:
-        return _tokens([element, kind_token(field, "text")])
-    # These have the token of their value, but contain nothing.
-    others = [kind_token(field, "number"), kind_token(field, "date"), kind_token(field, "other")]
-    return _joined("or", [_tokens([element], False), _tokens(others)])
-
-
-def _moments(wanted: date) -> tuple[float, float]:
-    """From when to when, in seconds since 1970."""
-    start = as_number(wanted)
-    assert start is not None
-    return start, start if isinstance(wanted, datetime) else start + DAY
-
-
-def _intervals(field: str, low: float, high: float) -> list[str]:
-    return [range_token(field, interval) for interval in intervals_within(low, high)]
-
-
-def _joined(word: str, parts: Iterable[str | None]) -> str | None:
-    """The parts with `and` or `or` between them, where None is true."""
-    parts = list(parts)
-    known = [part for part in parts if part is not None]
-    if not known or (word == "or" and len(known) < len(parts)):
-        return None
-    return known[0] if len(known) == 1 else "(" + f" {word} ".join(known) + ")"
-
-
-def _tokens(tokens: Sequence[str], holds: bool = True) -> str | None:
-    """Any of the tokens, or none of them."""
+def _lists(tokens: tuple[str, ...]) -> list[str]:
     words = [f"'{token}'" for token in tokens]
-    lists = [",".join(some) for some in chunks(words, MAX_TOKENS)]
-    if holds:
-        return _joined("or", [f"{TOKENS} contain_any ({words})" for words in lists])
-    return _joined("and", [f"{TOKENS} not contain_any ({words})" for words in lists])
+    return [",".join(some) for some in chunks(words, MAX_TOKENS)]
+
+
+def _joined(word: str, parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else "(" + f" {word} ".join(parts) + ")"

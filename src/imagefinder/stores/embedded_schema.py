@@ -1,6 +1,5 @@
 """What a zvec collection holds for each image."""
 
-import zlib
 from typing import TYPE_CHECKING
 
 from zvec import (
@@ -14,9 +13,8 @@ from zvec import (
     VectorSchema,
 )
 
-from imagefinder.filters import canonical
-from imagefinder.stores.embedded_tokens import tokens_of
-from imagefinder.stores.ids import key_of
+from imagefinder.stores.filter_tokens import tokens_of
+from imagefinder.stores.ids import bucket_of, key_of
 from imagefinder.stores.record_json import to_json
 from imagefinder.types import Distance, ImageRecord
 
@@ -25,11 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUCKET",
-    "BUCKETS",
     "EMBEDDING",
     "RECORD",
     "TOKENS",
-    "bucket_of",
     "distance_of",
     "document",
     "schema",
@@ -39,7 +35,6 @@ EMBEDDING = "embedding"
 RECORD = "record"  # the whole record as JSON
 TOKENS = "tokens"  # what filters look up
 BUCKET = "bucket"  # a hash of the id: cuts a collection into parts that writes do not move
-BUCKETS = 1 << 32
 
 METRICS: dict[Distance, MetricType] = {
     "cosine": MetricType.COSINE,
@@ -82,8 +77,3 @@ def document(record: ImageRecord, embedding: "Embedding | None" = None) -> Doc:
         vectors=None if embedding is None else {EMBEDDING: embedding},
         fields=fields,
     )
-
-
-def bucket_of(id: str) -> int:
-    """The same for two ids that `==` takes for one."""
-    return zlib.crc32(canonical(id).encode("utf-8", "surrogatepass"))

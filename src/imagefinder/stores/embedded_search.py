@@ -11,7 +11,8 @@ import numpy as np
 from zvec import Collection, Doc, HnswQueryParam, Query
 
 from imagefinder.filters import Filter
-from imagefinder.stores.embedded_schema import BUCKET, BUCKETS, EMBEDDING, RECORD, TOKENS
+from imagefinder.stores.embedded_schema import BUCKET, EMBEDDING, RECORD, TOKENS
+from imagefinder.stores.ids import BUCKETS
 from imagefinder.stores.record_json import from_json
 from imagefinder.stores.vectors import scores
 from imagefinder.types import Distance, ImageRecord, Scored

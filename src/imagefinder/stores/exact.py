@@ -96,7 +96,7 @@ class ExactStore:
         with self._lock:
             self._open()
 
-    def needs_optimize(self) -> bool:
+    def needs_optimize(self, *, after_run: bool = False) -> bool:
         with self._lock:
             self._open()
         return False

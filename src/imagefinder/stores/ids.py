@@ -1,13 +1,17 @@
-"""What an id may be, and the key under which a store keeps it."""
+"""What an id may be, and the key and the bucket under which a store keeps it."""
 
 import re
+import zlib
 from collections.abc import Iterable
 from hashlib import sha256
 
 from imagefinder.errors import StoreError
+from imagefinder.filters import canonical
 from imagefinder.types import MAX_ID_BYTES
 
-__all__ = ["check_ids", "key_of", "possible"]
+__all__ = ["BUCKETS", "bucket_of", "check_ids", "key_of", "possible"]
+
+BUCKETS = 1 << 32
 
 # What zvec refuses in keys, and file names may hold: control characters, line separators, and the
 # lone surrogates that stand for bytes that are not UTF-8. The backslash marks what is escaped.
@@ -37,6 +41,11 @@ def check_ids(ids: Iterable[str]) -> None:
                 f"{id[:60]}...: the id takes {len(_bytes(id)):,} bytes, the limit is"
                 f" {MAX_ID_BYTES:,}; shorten it to store the image"
             )
+
+
+def bucket_of(id: str) -> int:
+    """The same for two ids that `==` takes for one."""
+    return zlib.crc32(_bytes(canonical(id)))
 
 
 def _bytes(id: str) -> bytes:

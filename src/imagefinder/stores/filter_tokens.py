@@ -1,7 +1,7 @@
 """The tokens of a record: short words in an inverted index, by which filters find it.
 
 A token stands for a value (for `==`, `in` and `contains`), for a kind of value (for `exists` and
-`not`), or for an interval of numbers (for `<` and `>`; see embedded_ranges). It is a hash, so that
+`not`), or for an interval of numbers (for `<` and `>`; see filter_ranges). It is a hash, so that
 it needs no escaping inside a zvec expression, is never too long for the index, and no field and
 value can pass for others.
 
@@ -18,7 +18,7 @@ from hashlib import blake2b
 from typing import Literal, TypeAlias
 
 from imagefinder.filters import OWN_FIELDS, FieldValue, as_number, canonical
-from imagefinder.stores.embedded_ranges import intervals_of
+from imagefinder.stores.filter_ranges import intervals_of
 from imagefinder.types import ImageRecord
 
 __all__ = ["KINDS", "MOMENT", "kind_token", "range_token", "tokens_of", "value_token"]

@@ -1,0 +1,117 @@
+"""A wave through Ray Data, once."""
+
+import pickle
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+from uuid import uuid4
+
+from imagefinder.ahead import chunks
+from imagefinder.distributed.cluster import Cluster
+from imagefinder.distributed.crew import Crew
+from imagefinder.distributed.recipe import Answer, Recipe
+from imagefinder.distributed.worker import Worker
+from imagefinder.errors import ImageFinderError
+
+AHEAD = 2  # blocks that a worker has, so that it need not wait for the next
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Hands blocks to the workers of a cluster."""
+
+    cluster: Cluster
+    crew: Crew
+    recipe: Recipe
+
+    def __call__(self, parcels: Mapping[int, bytes], size: int) -> Generator[Answer, None, None]:
+        """The answers as they come. Where a worker is in trouble, or the run is to stop, workers
+        finish what they are at, and the rest is left.
+
+        Raises ImageFinderError."""
+        working, idle = set[str](), set[str]()
+        with closing(self._rows(dict(parcels), size)) as rows:
+            for row in rows:
+                answer: Answer = pickle.loads(row)
+                if answer.trouble is not None:
+                    self.cluster.foreman.stop()
+                working.add(answer.worker)
+                if answer.stopped:
+                    idle.add(answer.worker)
+                yield answer
+                if idle and idle >= working:
+                    return
+
+    def _rows(self, parcels: Mapping[int, bytes], size: int) -> Generator[bytes, None, None]:
+        import ray
+        import ray.data
+
+        blocks = ceil(len(parcels) / size)
+        with settings():
+            data = ray.data.from_blocks(list(tables(parcels, size))).map_batches(
+                Worker,
+                fn_constructor_args=(self.recipe, self.cluster.foreman, uuid4().hex),
+                batch_size=size,
+                batch_format="pyarrow",
+                compute=self._pool(blocks),
+                num_cpus=self.crew.cpus,
+                num_gpus=self.crew.gpus or None,
+            )
+        try:
+            batches = data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+            for batch in batches:
+                yield from batch["answer"].to_pylist()
+        except ray.exceptions.ObjectLostError:
+            return  # an answer went with a machine: what is missing goes around again
+        except ray.exceptions.RayError as error:
+            raise told(error) from error
+
+    def _pool(self, blocks: int) -> Any:
+        from ray.data import ActorPoolStrategy
+
+        workers = min(self.crew.workers, blocks)
+        if self.crew.fixed:
+            return ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=AHEAD)
+        return ActorPoolStrategy(
+            min_size=1,
+            max_size=blocks,  # machines may join
+            initial_size=workers,
+            max_tasks_in_flight_per_actor=AHEAD,
+        )
+
+
+def tables(parcels: Mapping[int, bytes], size: int) -> "Iterator[Any]":
+    """Blocks of so many parcels, as Arrow tables."""
+    import pyarrow
+
+    schema = pyarrow.schema([("place", pyarrow.int64()), ("parcel", pyarrow.binary())])
+    for some in chunks(parcels.items(), size):
+        places, contents = zip(*some, strict=True)
+        yield pyarrow.table({"place": list(places), "parcel": list(contents)}, schema=schema)
+
+
+def told(error: Exception) -> ImageFinderError:
+    """What an exception of Ray's means."""
+    text = " ".join(str(error).split())
+    if "ModuleNotFoundError" in text or "No module named" in text:
+        return ImageFinderError(
+            "a machine of the cluster cannot import imagefinder;"
+            " install the same version on every machine, for the Python that runs Ray there"
+        )
+    return ImageFinderError(f"the cluster cannot go on: {text[-300:]}")
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Ray Data's settings for what is made within, not those of the whole program."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.enable_auto_log_stats = False
+    context.max_consecutive_actor_init_deaths = 3  # a machine may go away just then
+    with DataContext.current(context):
+        yield

@@ -1,0 +1,85 @@
+"""The class that Ray Data runs on the machines of a cluster."""
+
+import os
+import pickle
+import socket
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from imagefinder._version import __version__
+from imagefinder.distributed.bench import Bench, open_bench
+from imagefinder.distributed.foreman import Foreman
+from imagefinder.distributed.recipe import Answer, Recipe, Trouble, unpacked
+from imagefinder.errors import ImageFinderError, StoreError
+from imagefinder.ingest.triage import Todo
+
+if TYPE_CHECKING:
+    import pyarrow
+
+PATIENCE = 120.0  # seconds that a store may be away, as while its server starts again
+
+
+class Worker:
+    """Called with blocks of parcels; answers each with a row. Nothing is raised: Ray would tell it
+    in words of its own."""
+
+    def __init__(self, recipe: Recipe, foreman: Foreman, round: str) -> None:
+        self._recipe, self._foreman, self._round = recipe, foreman, round
+        self._bench: Bench | None = None
+
+    def __call__(self, block: "pyarrow.Table") -> "pyarrow.Table":
+        import pyarrow
+
+        answer = self.answer(block["place"].to_pylist(), block["parcel"].to_pylist())
+        return pyarrow.table({"answer": [pickle.dumps(answer, protocol=5)]})
+
+    def answer(self, places: Sequence[int], parcels: Sequence[bytes]) -> Answer:
+        """`places` are those in the wave."""
+        worker, node = whoami()
+        match self._foreman.begin(self._round, places[0]):
+            case "stop":
+                return Answer(worker, stopped=True)
+            case "hand back":
+                return Answer(worker, back=tuple(places))
+        try:
+            check_version(self._recipe)
+            answer = self._patiently([unpacked(parcel) for parcel in parcels], node)
+        except ImageFinderError as error:
+            return Answer(worker, trouble=Trouble(type(error).__name__, f"{worker}: {error}"))
+        except Exception as error:  # noqa: BLE001 - a mistake of ours, told on the driver
+            kind, trace = type(error).__name__, traceback.format_exc()
+            return Answer(worker, trouble=Trouble(kind, f"{worker}: {error}", trace))
+        return replace(answer, worker=worker, done=tuple(places))
+
+    def _patiently(self, todos: Sequence[Todo], node: str) -> Answer:
+        """Once more, from the start, where the store fails: what was written is written again."""
+        start, pause = monotonic(), 1.0
+        while True:
+            try:
+                self._bench = self._bench or open_bench(self._recipe, node)
+                return self._bench.work(todos)
+            except StoreError:
+                if monotonic() - start > PATIENCE or self._foreman.stops():
+                    raise
+                sleep(pause)
+                pause = min(2 * pause, 15.0)
+
+
+def check_version(recipe: Recipe) -> None:
+    """Raises ImageFinderError."""
+    if recipe.version != __version__:
+        raise ImageFinderError(
+            f"it has imagefinder {__version__}, and the driver {recipe.version}; install the same"
+            " version on every machine of the cluster"
+        )
+
+
+def whoami() -> tuple[str, str]:
+    """How a message calls this worker, and the id of its node."""
+    import ray
+
+    node: str = ray.get_runtime_context().get_node_id()
+    return f"worker {os.getpid()} on {socket.gethostname()}", node
