@@ -91,6 +91,7 @@ lock: dev-env ## renew requirements/*.txt (UPGRADE=1: to the newest versions)
 	$(UV) --group pyproject.toml:build -o requirements/build.txt
 	$(UV) pyproject.toml --extra all --group dev -c requirements/run.txt -c requirements/build.txt \
 		-o requirements/dev.txt
+	$(UV) pyproject.toml --extra milvus --extra s3 -c requirements/dev.txt -o requirements/cluster.txt
 
 clean: ## remove the environment, the demo collection and everything built
 	rm -rf $(VENV) .imagefinder tests/browser/node_modules site dist

@@ -1,6 +1,7 @@
 """Run benchmarks, print each figure beside its target and the last result, and keep the results.
 
-python -m benchmarks                      all but `scaling`, `soak` and `models`
+python -m benchmarks                      all but those of the line below
+python -m benchmarks milvus               scaling, soak, models, distributed: by hand only
 python -m benchmarks ingest search        these
 python -m benchmarks soak --minutes 3     instead of 10
 python -m benchmarks models --model ./my  besides those of the catalogue that are here
@@ -13,15 +14,15 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from benchmarks import machine, models, page, results
+from benchmarks import capacity_page, machine, models, page, results
 from benchmarks.results import Figure
 from imagefinder.errors import ImageFinderError
 from imagefinder.models import Model, find_model
 
 USUAL = ("startup", "ingest", "memory", "rescan", "search", "service", "browser")
-# a million vectors: minutes, and gigabytes; a service under load for as long as one likes; and
-# whatever models are here
-ON_REQUEST = ("scaling", "soak", "models")
+# a million vectors: minutes, and gigabytes; a service under load for as long as one likes;
+# whatever models are here; what needs an extra
+ON_REQUEST = ("scaling", "soak", "models", "distributed", "milvus")
 
 
 def main() -> int:
@@ -39,6 +40,7 @@ def main() -> int:
             results.keep(name, figures)
             page.write()
             models.write()
+            capacity_page.write()
     print(f"{missed} of the targets missed" if missed else "every target met")
     return 1 if missed and not options.quick else 0
 

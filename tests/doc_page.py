@@ -11,6 +11,7 @@ What a fence of each language means:
 and an HTML comment right above a fence:
 
     <!-- not run: REASON -->    leave the fence out
+    <!-- needs: Milvus -->      leave it out where there is no such server
     <!-- exits with: 2 -->      its last command does
     <!-- first: COMMAND -->     run this before it, unseen by the reader
     <!-- stays: URL -->         its last command is a server: it goes on in the background until the
@@ -18,6 +19,7 @@ and an HTML comment right above a fence:
                                 the URL to answer. What it prints has to begin as shown.
 
 The docs' services are at port 8000 of this machine; each page has a port of its own in its place.
+The docs' Milvus server is at port 19530, and the real one, elsewhere, in its place.
 """
 
 import os
@@ -26,7 +28,7 @@ import signal
 import subprocess
 import threading
 import tty
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import ndiff
 from pathlib import Path
@@ -36,7 +38,7 @@ from markdown_it import MarkdownIt
 
 RUN = {"console", "python", "sh"}
 SHOWN = {"text", "csv", "json"}
-COMMENT = re.compile(r"<!-- (not run|exits with|first|stays): (.+?) -->", re.DOTALL)
+COMMENT = re.compile(r"<!-- (not run|needs|exits with|first|stays): (.+?) -->", re.DOTALL)
 SCORE = re.compile(r"(?<![\d.])-?\d\.\d{3}(?!\d)")
 CLOSE = 0.0021  # another processor may round the last of three digits otherwise
 SECONDS = 180.0  # for one page
@@ -45,6 +47,7 @@ MARK = "\x1e"  # around the exit code of each command
 ENDED = "\x1f"  # when the shell and all its jobs have
 HOME = "/home/ada"  # how the docs call the reader's home
 PORT = "8000"  # where the docs' services are
+MILVUS = "localhost:19530"  # where the docs' Milvus server is
 CURL = re.compile(r"\bcurl\b")
 
 # The shell that runs a page. `ready URL` waits for what was put into the background last.
@@ -83,6 +86,7 @@ class Page:
 
     steps: list[Step] = field(default_factory=list)
     not_run: list[str] = field(default_factory=list)
+    needs: set[str] = field(default_factory=set)  # what is not here, of which fences were left out
 
     @property
     def needs_curl(self) -> bool:
@@ -90,8 +94,10 @@ class Page:
         return any(step.stays or CURL.search(step.command) for step in self.steps)
 
 
-def read_page(markdown: str) -> Page:
-    """Raises ValueError for a code block whose meaning is not clear."""
+def read_page(markdown: str, here: Collection[str] = ()) -> Page:
+    """`here` is what there is of what fences need.
+
+    Raises ValueError for a code block whose meaning is not clear."""
     page, marks, last = Page(), dict[str, str](), ""
     for token in MarkdownIt("commonmark").parse(markdown):
         language, line = token.info, (token.map or [0])[0] + 1
@@ -103,6 +109,8 @@ def read_page(markdown: str) -> Page:
                 raise ValueError(f"line {line}: {language!r} is none of {sorted(RUN | SHOWN)}")
             if "not run" in marks:
                 page.not_run.append(f"line {line}: {marks['not run']}")
+            elif marks.get("needs", "") not in {"", *here}:
+                page.needs.add(marks["needs"])
             elif language in RUN:
                 page.steps += steps_of(language, token.content, line, marks)
             elif language == "text" and last == "python":
@@ -145,12 +153,13 @@ def transcript(text: str, line: int) -> list[Step]:
 def run_page(page: Page, home: Path, environment: Mapping[str, str]) -> list[str]:
     """Run the steps in one shell that sees a terminal, in its home; what went wrong, in words.
 
-    `environment` names the page's own port in IMAGEFINDER_PORT."""
-    port = environment["IMAGEFINDER_PORT"]
+    `environment` names the page's own port in IMAGEFINDER_PORT, and in MILVUS where a Milvus server
+    is."""
+    port, milvus = environment["IMAGEFINDER_PORT"], environment.get("MILVUS", MILVUS)
     shown, of_servers = (
-        output.replace(os.path.realpath(home), HOME).replace(
-            f"127.0.0.1:{port}", f"127.0.0.1:{PORT}"
-        )
+        output.replace(os.path.realpath(home), HOME)
+        .replace(f"127.0.0.1:{port}", f"127.0.0.1:{PORT}")
+        .replace(milvus, MILVUS)
         for output in run(page, home, environment)
     )
     *pieces, rest = shown.split(MARK)
@@ -188,7 +197,8 @@ def run(page: Page, home: Path, environment: Mapping[str, str]) -> tuple[str, st
     for terminal in (theirs, theirs_of_servers):
         tty.setraw(terminal)
     file = home.with_name("script.sh")
-    file.write_text(script(page.steps, environment["IMAGEFINDER_PORT"], theirs_of_servers))
+    text = script(page.steps, environment["IMAGEFINDER_PORT"], theirs_of_servers)
+    file.write_text(text.replace(MILVUS, environment.get("MILVUS", MILVUS)))
     answers = home.with_name("answers")
     answers.write_text("y\n" * 20)
     with answers.open() as stdin:

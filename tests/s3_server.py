@@ -51,9 +51,9 @@ class S3Server(ThreadedMotoServer):
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         }
 
-    def bucket(self) -> "Bucket":
+    def bucket(self, name: str | None = None) -> "Bucket":
         """A new one."""
-        name = f"bucket-{next(_NUMBERS)}"
+        name = name or f"bucket-{next(_NUMBERS)}"
         self.backend.create_bucket(name, "us-east-1")
         return Bucket(self, name)
 
@@ -166,6 +166,7 @@ def without_s3fs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    pytest.importorskip("s3fs", reason="buckets need the extra")
     with s3_server() as server:
         for name in list(os.environ):
             if name.startswith(("AWS_", "FSSPEC_")):

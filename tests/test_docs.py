@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,6 +18,10 @@ pytest.importorskip("termios", reason="the docs' commands are for a Unix shell")
 
 import make_cli_reference
 import make_http_reference
+from imagefinder.stores.milvus.address import parse_address
+from imagefinder.stores.milvus.connection import Connection
+from imagefinder.stores.milvus.table import drop, names
+from tests.doc_buckets import buckets
 from tests.doc_page import Page, agree, read_page, run_page
 from tests.doc_standins import environment, free_port, make_home, web
 from tests.hub_catalog import catalogue_hub
@@ -28,13 +34,17 @@ NO_FILES: Mapping[str, str] = {}
 REQUIRE_ALL = os.environ.get("IMAGEFINDER_REQUIRE_ALL") == "1"  # as in CI
 NOT_RUN = {  # how many blocks of a page are marked so
     "README.md": 2,  # `make run` and `make test`; `pip install`
-    "docs/how-to/tables.md": 1,  # a bucket
+    "docs/how-to/object-stores.md": 1,  # the address of another server
     "docs/how-to/container.md": 11,  # a container engine
     "docs/how-to/models.md": 1,  # PyTorch and the real hub
     "docs/how-to/web-page.md": 1,  # `pip install`
     "docs/reference/cli.md": 4,  # folders that have moved; servers; PyTorch
     "docs/reference/http-api.md": 1,  # an address of nowhere
 }
+
+
+def text(name: str) -> str:
+    return PAGES[name].read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +59,15 @@ def runs(
 
     def problems(page: Page, home: Path) -> list[str]:
         make_home(home)
-        return run_page(page, home, environment(home, proxy, free_port(), hub.url))
+        known = environment(home, proxy, free_port(), hub.url) | stores
+        return run_page(page, home, known)
 
-    with web() as proxy, catalogue_hub() as hub, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with (
+        web() as proxy,
+        catalogue_hub() as hub,
+        buckets() as stores,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
         longest_first = sorted(pages, key=lambda name: -len(pages[name].steps))
         yield {
             name: pool.submit(problems, pages[name], tmp_path_factory.mktemp("reader") / "home")
@@ -65,6 +81,23 @@ def test_every_block_runs(name: str, runs: dict[str, Future[list[str]]]) -> None
         missing = "the page runs where there is curl"
         pytest.fail(missing) if REQUIRE_ALL else pytest.skip(missing)
     problems = runs[name].result()
+    assert not problems, f"{name}\n" + "\n\n".join(problems)
+
+
+@pytest.mark.milvus
+@pytest.mark.parametrize("name", [name for name in PAGES if read_page(text(name)).needs])
+def test_every_block_runs_that_needs_a_milvus_server(name: str, milvus_address: str) -> None:
+    """With all others of its page."""
+    page = read_page(text(name), here=["Milvus"])
+    with closing(Connection(parse_address(f"milvus://{milvus_address}/any"))) as connection:
+        for left in names(connection):  # of another page
+            drop(connection, left)
+    # not pytest's folder: what is below it has names that are too long for Ray's sockets
+    with TemporaryDirectory() as folder, web() as proxy, catalogue_hub() as hub:
+        home = Path(folder) / "home"
+        make_home(home)
+        reader = {**environment(home, proxy, free_port(), hub.url), "MILVUS": milvus_address}
+        problems = run_page(page, home, reader)
     assert not problems, f"{name}\n" + "\n\n".join(problems)
 
 
@@ -122,10 +155,6 @@ def test_the_site_is_built_without_a_warning_and_fetches_nothing(tmp_path: Path)
     assert len(pages) > 20
     assert [found for page in pages for found in re.findall(f"{fetched}|{linked}", page)] == []
     assert [found for style in styles for found in re.findall(r"url\(https?:[^)]*", style)] == []
-
-
-def text(name: str) -> str:
-    return PAGES[name].read_text(encoding="utf-8")
 
 
 # the runner itself

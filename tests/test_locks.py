@@ -12,8 +12,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-LOCKS = ("base", "run", "build", "dev")
-EXTRAS = {"run": ("map",)}  # `make run` installs it, so that the page has its better map
+LOCKS = ("base", "run", "build", "dev", "cluster")
+EXTRAS = {
+    "run": ("map",),  # `make run` installs it, so that the page has its better map
+    "cluster": ("milvus", "s3"),  # deploy/milvus/Dockerfile does
+}
 PIN = re.compile(r"(?m)^(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?P<rest>(?:.*\\\n)*.*)$")
 
 
@@ -95,7 +98,7 @@ def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
         assert "--hash=sha256:" in pin["rest"], pin["name"]
 
 
-@pytest.mark.parametrize("lock", ["base", "run", "build"])
+@pytest.mark.parametrize("lock", ["base", "run", "build", "cluster"])
 def test_the_environments_agree_on_versions(lock: str) -> None:
     dev = _pins("dev")
     for name, versions in _pins(lock).items():

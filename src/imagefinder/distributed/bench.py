@@ -2,10 +2,11 @@
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from threading import BoundedSemaphore
+from time import monotonic
 from typing import cast
 
 from imagefinder.ahead import ahead, chunks
@@ -25,7 +26,9 @@ from imagefinder.stores.ledger import ImageEntry, Ledger
 from imagefinder.types import ImageRef, IndexReport, Skipped
 
 # A worker waits for what comes over a network: with so many reads under way it decodes meanwhile.
+# Of 8 the first 4 double the speed at 60 ms an image, the others add a fifth.
 READERS = 8
+ASKING = 1.0  # seconds between two questions whether the run is to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,27 +39,43 @@ class Bench:
     examine: Examiner
     collection: Collection | None
 
-    def work(self, todos: Sequence[Todo]) -> Answer:
-        """Examine and, with a collection, write; `done` is left to the caller."""
-        outcomes = self._examined(todos)
+    def examined(
+        self, todos: Sequence[Todo], stops: Callable[[], bool]
+    ) -> tuple[int, list[Examined]]:
+        """How many of them were looked at, and what came of these: fewer than all once the run is
+        to stop."""
+        embedder, threads = self.examine.embedder, self.recipe.threads
+        size = max(BATCH, getattr(embedder, "batch", 1))
+        if any(is_remote(todo.ref) for todo in todos):
+            threads, size = max(threads, READERS), 1
+        done, outcomes, asked = 0, list[Examined](), monotonic()
+        batches = chunks(todos, size)
+        with closing(self._ahead(batches, threads)) as results:
+            for batch in results:
+                outcomes += batch
+                done += len(batch)
+                if monotonic() - asked > ASKING:
+                    asked = monotonic()
+                    if stops():
+                        break
+        return done, outcomes
+
+    def _ahead(
+        self, batches: Iterator[list[Todo]], threads: int
+    ) -> Generator[list[Examined], None, None]:
+        if threads > 1:
+            return ahead(self.examine, batches, workers=threads, window=threads)
+        return (self.examine(batch) for batch in batches)
+
+    def write(self, outcomes: Sequence[Examined]) -> Answer:
+        """With a collection, write what is not the driver's to judge."""
         if self.collection is None:
             return Answer("", outcomes=tuple(outcomes))
         # what is gone, and so what is a rename, only the driver knows: it lists the source
+        theirs = [one for one in outcomes if isinstance(one, Embedded) and one.twin is not None]
         ours = [one for one in outcomes if not isinstance(one, Embedded) or one.twin is None]
         written, skipped = self._write(self.collection, ours)
-        theirs = [one for one in outcomes if isinstance(one, Embedded) and one.twin is not None]
         return Answer("", outcomes=tuple(theirs), written=written, skipped=tuple(skipped))
-
-    def _examined(self, todos: Sequence[Todo]) -> list[Examined]:
-        embedder, threads = self.examine.embedder, self.recipe.threads
-        if any(is_remote(todo.ref) for todo in todos):
-            threads = max(threads, READERS)
-        batches = chunks(todos, max(BATCH, getattr(embedder, "batch", 1)))
-        if threads > 1:
-            batches = chunks(todos, BATCH if threads == self.recipe.threads else 1)
-            with closing(ahead(self.examine, batches, workers=threads, window=threads)) as done:
-                return [outcome for batch in done for outcome in batch]
-        return [outcome for batch in batches for outcome in self.examine(batch)]
 
     def _write(
         self, collection: Collection, outcomes: Sequence[Examined]

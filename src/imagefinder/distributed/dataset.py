@@ -4,6 +4,7 @@ import pickle
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,10 @@ from imagefinder.distributed.recipe import Answer, Recipe
 from imagefinder.distributed.worker import Worker
 from imagefinder.errors import ImageFinderError
 
-AHEAD = 2  # blocks that a worker has, so that it need not wait for the next
+AHEAD = 2  # times what a worker has in hand, so that it need not wait for the next
+# Blocks that a worker of a cluster's collection has in hand: one is examined, the others are
+# written, at half a second each whatever their size.
+WRITING = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +59,7 @@ class Dataset:
                 fn_constructor_args=(self.recipe, self.cluster.foreman, uuid4().hex),
                 batch_size=size,
                 batch_format="pyarrow",
-                compute=self._pool(blocks),
+                compute=self._pool(blocks, alone=size == 1),
                 num_cpus=self.crew.cpus,
                 num_gpus=self.crew.gpus or None,
             )
@@ -68,18 +72,21 @@ class Dataset:
         except ray.exceptions.RayError as error:
             raise told(error) from error
 
-    def _pool(self, blocks: int) -> Any:
+    def _pool(self, blocks: int, *, alone: bool) -> Any:
+        """`alone`: whatever is in hand when a worker dies is all that may have killed it."""
         from ray.data import ActorPoolStrategy
 
+        at_once = 1 if alone or self.recipe.place is None else WRITING
+        strategy = partial(
+            ActorPoolStrategy,
+            max_tasks_in_flight_per_actor=AHEAD * at_once,
+            max_concurrent_calls_per_actor=at_once,
+            enable_true_multi_threading=at_once > 1,
+        )
         workers = min(self.crew.workers, blocks)
         if self.crew.fixed:
-            return ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=AHEAD)
-        return ActorPoolStrategy(
-            min_size=1,
-            max_size=blocks,  # machines may join
-            initial_size=workers,
-            max_tasks_in_flight_per_actor=AHEAD,
-        )
+            return strategy(size=workers)
+        return strategy(min_size=1, max_size=blocks, initial_size=workers)  # machines may join
 
 
 def tables(parcels: Mapping[int, bytes], size: int) -> "Iterator[Any]":

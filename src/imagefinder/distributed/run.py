@@ -30,7 +30,7 @@ log = logging.getLogger("imagefinder")
 
 WAVE = 200_000  # images that are handed out at a time; 60 MB
 BLOCK = 64  # images that a worker is given at a time, and that die with it
-SILENCE = 60.0  # seconds without an answer that are worth a word
+SILENCE = 60.0  # seconds without the first answer that are worth a word
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Distributed:
         report: IndexReport,
     ) -> Generator[list[Examined], None, None]:
         stop = options.stop or Event()
+        watch.asked = monotonic() if wave else None
         answers = accounted(
             dataset,
             wave,
@@ -80,7 +81,7 @@ class Distributed:
         )
         with closing(answers):
             for answer in answers:
-                watch.heard = monotonic()
+                watch.asked = None
                 count(answer, options, report)
                 yield [as_known(examine, outcome) for outcome in answer.outcomes]
 
@@ -91,7 +92,7 @@ class Watch:
 
     cluster: Cluster
     stop: Event | None
-    heard: float = field(default_factory=monotonic)  # when the last answer came
+    asked: float | None = None  # since when a first answer is waited for
     over: Event = field(default_factory=Event)
 
     def __enter__(self) -> Self:
@@ -102,13 +103,12 @@ class Watch:
         self.over.set()
 
     def _watch(self) -> None:
-        silent = False
         while not self.over.wait(0.2):
             if self.stop is not None and self.stop.is_set():
                 self.cluster.foreman.stop()
                 return
-            if not silent and monotonic() - self.heard > SILENCE:
-                silent = True
+            if self.asked is not None and monotonic() - self.asked > SILENCE:
+                self.asked = None
                 log.warning("no worker has answered for a minute; the cluster may be busy")
 
 

@@ -4,31 +4,35 @@ import os
 import pickle
 import socket
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from threading import Lock
 from time import monotonic, sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from imagefinder._version import __version__
 from imagefinder.distributed.bench import Bench, open_bench
 from imagefinder.distributed.foreman import Foreman
 from imagefinder.distributed.recipe import Answer, Recipe, Trouble, unpacked
 from imagefinder.errors import ImageFinderError, StoreError
-from imagefinder.ingest.triage import Todo
 
 if TYPE_CHECKING:
     import pyarrow
+
+Result = TypeVar("Result")
 
 PATIENCE = 120.0  # seconds that a store may be away, as while its server starts again
 
 
 class Worker:
     """Called with blocks of parcels; answers each with a row. Nothing is raised: Ray would tell it
-    in words of its own."""
+    in words of its own. Called by several threads, it examines one block at a time, and writes
+    others meanwhile, which is mostly waiting."""
 
     def __init__(self, recipe: Recipe, foreman: Foreman, round: str) -> None:
         self._recipe, self._foreman, self._round = recipe, foreman, round
         self._bench: Bench | None = None
+        self._examining = Lock()
 
     def __call__(self, block: "pyarrow.Table") -> "pyarrow.Table":
         import pyarrow
@@ -39,28 +43,37 @@ class Worker:
     def answer(self, places: Sequence[int], parcels: Sequence[bytes]) -> Answer:
         """`places` are those in the wave."""
         worker, node = whoami()
-        match self._foreman.begin(self._round, places[0]):
-            case "stop":
-                return Answer(worker, stopped=True)
-            case "hand back":
-                return Answer(worker, back=tuple(places))
         try:
-            check_version(self._recipe)
-            answer = self._patiently([unpacked(parcel) for parcel in parcels], node)
+            with self._examining:
+                match self._foreman.begin(self._round, places[0]):
+                    case "stop":
+                        return Answer(worker, stopped=True)
+                    case "hand back":
+                        return Answer(worker, back=tuple(places))
+                check_version(self._recipe)
+                bench = self._opened(node)
+                todos = [unpacked(parcel) for parcel in parcels]
+                done, outcomes = self._patiently(lambda: bench.examined(todos, self._foreman.stops))
+            answer = self._patiently(lambda: bench.write(outcomes))
         except ImageFinderError as error:
             return Answer(worker, trouble=Trouble(type(error).__name__, f"{worker}: {error}"))
         except Exception as error:  # noqa: BLE001 - a mistake of ours, told on the driver
             kind, trace = type(error).__name__, traceback.format_exc()
             return Answer(worker, trouble=Trouble(kind, f"{worker}: {error}", trace))
-        return replace(answer, worker=worker, done=tuple(places))
+        stopped = done < len(places)
+        return replace(answer, worker=worker, done=tuple(places[:done]), stopped=stopped)
 
-    def _patiently(self, todos: Sequence[Todo], node: str) -> Answer:
+    def _opened(self, node: str) -> Bench:
+        if self._bench is None:
+            self._bench = self._patiently(lambda: open_bench(self._recipe, node))
+        return self._bench
+
+    def _patiently(self, work: Callable[[], Result]) -> Result:
         """Once more, from the start, where the store fails: what was written is written again."""
         start, pause = monotonic(), 1.0
         while True:
             try:
-                self._bench = self._bench or open_bench(self._recipe, node)
-                return self._bench.work(todos)
+                return work()
             except StoreError:
                 if monotonic() - start > PATIENCE or self._foreman.stops():
                     raise

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from imagefinder.errors import StoreError
 from imagefinder.stores.milvus.address import IndexChoice
@@ -18,7 +19,7 @@ __all__ = ["build", "current_kind", "ensure_index"]
 
 PAUSE = 0.2  # seconds
 STUCK_SECONDS = 600.0  # without a single image more in the index
-TRIES = 3  # of changing the index, should another process do so, too
+TRIES = 3
 
 
 def current_kind(connection: Connection, name: str) -> Kind | None:
@@ -43,8 +44,7 @@ def build(
 ) -> None:
     """The index for so many images, over all of them. Waits; `go_on` raises when nobody wants it
     any more."""
-    # What is being written is indexed only once it is closed to writing.
-    connection.call(lambda client: client.flush(name, timeout=LOAD_SECONDS))
+    _flush(connection, name)
     wanted = kind_for(choice, count)
     for _ in range(TRIES):
         if current_kind(connection, name) == wanted:
@@ -53,6 +53,16 @@ def build(
     _wait(connection, name, go_on)
     if wanted != FLAT:  # else what is loaded already goes on with a makeshift of Milvus for long
         connection.call(lambda client: client.refresh_load(name, timeout=LOAD_SECONDS))
+
+
+def _flush(connection: Connection, name: str) -> None:
+    """What is being written is indexed only once it is closed to writing. Milvus 2.3 may miss that
+    it has done so, and then waits for ever; asked again, it sees it."""
+    for _ in range(TRIES - 1):
+        with suppress(StoreError):
+            connection.call(lambda client: client.flush(name, timeout=CALL_SECONDS))
+            return
+    connection.call(lambda client: client.flush(name, timeout=LOAD_SECONDS))
 
 
 def _change(connection: Connection, name: str, metric: str, kind: Kind) -> None:

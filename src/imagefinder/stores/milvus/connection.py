@@ -12,7 +12,7 @@ from imagefinder.stores.milvus.address import Address
 from imagefinder.stores.milvus.freshness import wanted
 from imagefinder.stores.milvus.troubles import Kind, foreign_errors, trouble_of
 
-__all__ = ["CALL_SECONDS", "LOAD_SECONDS", "Client", "Connection"]
+__all__ = ["CALL_SECONDS", "LOAD_SECONDS", "Client", "Connection", "check_loaded"]
 
 Client: TypeAlias = Any  # a pymilvus.MilvusClient, which has no types
 _T = TypeVar("_T")
@@ -108,6 +108,17 @@ class Connection:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def check_loaded(client: Client, collection: str) -> None:
+    """Inside `call`, after a read that found less than it could have: while a collection is taken
+    out of memory Milvus finds nothing for a moment, and does not say so. Raises what `call` takes
+    for "not loaded"."""
+    from pymilvus.exceptions import MilvusException
+
+    state = client.get_load_state(collection, timeout=CALL_SECONDS)["state"]
+    if state.name != "Loaded":
+        raise MilvusException(code=101, message=f"collection not loaded[state={state.name}]")
 
 
 def _connected(address: Address) -> Client:

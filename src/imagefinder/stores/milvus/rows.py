@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from imagefinder.ahead import chunks
-from imagefinder.stores.milvus.connection import CALL_SECONDS, Connection
+from imagefinder.stores.milvus.connection import CALL_SECONDS, Client, Connection, check_loaded
 from imagefinder.stores.milvus.schema import KEY, Row
 from imagefinder.stores.milvus.table import literal, one_of
 
@@ -47,8 +47,9 @@ class Rows:
     def _query(self, where: str, columns: Sequence[str], limit: int | None) -> list[Row]:
         level = self.connection.level()
         limits = {} if limit is None else {"limit": limit}
-        found: list[Row] = self.connection.call(
-            lambda client: list(
+
+        def query(client: Client) -> list[Row]:
+            found = list(
                 client.query(
                     self.name,
                     filter=where,
@@ -57,7 +58,9 @@ class Rows:
                     timeout=CALL_SECONDS,
                     **limits,
                 )
-            ),
-            collection=self.name,
-        )
-        return found
+            )
+            if limit is None or len(found) < limit:
+                check_loaded(client, self.name)
+            return found
+
+        return self.connection.call(query, collection=self.name)

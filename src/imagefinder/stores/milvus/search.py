@@ -11,7 +11,7 @@ import numpy as np
 from imagefinder.ahead import chunks
 from imagefinder.filters import Filter
 from imagefinder.stores.milvus.build import current_kind
-from imagefinder.stores.milvus.connection import CALL_SECONDS
+from imagefinder.stores.milvus.connection import CALL_SECONDS, Client, check_loaded
 from imagefinder.stores.milvus.index import FLAT, search_parameters
 from imagefinder.stores.milvus.rows import Rows
 from imagefinder.stores.milvus.schema import EMBEDDING, RECORD, Row, record_of
@@ -80,8 +80,9 @@ class Search:
         self.check_open()
         parameters = search_parameters(page, filtered=self.where is not None)
         level = self.rows.connection.level()
-        found = self.rows.connection.call(
-            lambda client: client.search(
+
+        def search(client: Client) -> list[list[Row]]:
+            found = client.search(
                 self.rows.name,
                 data=list(queries),
                 anns_field=EMBEDDING,
@@ -91,10 +92,12 @@ class Search:
                 search_params={"params": parameters},
                 consistency_level=level,
                 timeout=CALL_SECONDS,
-            ),
-            collection=self.rows.name,
-        )
-        return [[hit["entity"] for hit in hits] for hits in found]
+            )
+            if any(len(hits) < page for hits in found):
+                check_loaded(client, self.rows.name)
+            return [[hit["entity"] for hit in hits] for hits in found]
+
+        return self.rows.connection.call(search, collection=self.rows.name)
 
     def _judged(self, query: "Embedding", rows: list[Row], page: int) -> list[Scored] | None:
         """The answer, or None where the page does not give it."""
