@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,7 +122,7 @@ def added(
     begun = perf_counter()
     store.optimize()
     build = perf_counter() - begun
-    server.settled_disk()
+    server.settled_segments(lambda: segments(collection, store))
     return Added(size, insert, ledger, build, server.cpu_seconds() - cpu)
 
 
@@ -145,19 +146,27 @@ def looked_at(
         without_ledger = server.settled_memory()
         client.load_collection("bench__images")
         found = searching(server, store, rows, queries)
-        segments = client.list_loaded_segments(store._name)
+        of_space = len(client.list_loaded_segments(store._name))
+        disk = server.disk_bytes(segments(collection, store))
     return Step(
         step.images,
         step.insert_seconds,
         step.ledger_seconds,
         step.build_seconds,
         step.cpu_seconds,
-        len(segments),
+        of_space,
         with_ledger,
         without_ledger,
-        server.disk_bytes(),
+        disk,
         found,
     )
+
+
+def segments(collection: Any, store: Any) -> frozenset[str]:
+    """Those of the space and of the ledger, as they are on the disk."""
+    client = collection._connection.client()
+    found = [client.list_persistent_segments(name) for name in (store._name, "bench__images")]
+    return frozenset(str(each.segment_id) for some in found for each in some)
 
 
 def entry(number: int, source: int) -> ImageEntry:

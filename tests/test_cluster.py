@@ -149,7 +149,7 @@ def test_there_and_back_nothing_is_lost(address: str, photos: Path, tmp_path: Pa
         assert finder.index(photos).unchanged == 8
 
 
-def test_reading_never_creates(milvus_address: str) -> None:
+def test_reading_never_creates(milvus_address: str, tmp_path: Path) -> None:
     where = f"milvus://{milvus_address}/nothing-here"
     with (
         opened(where) as finder,
@@ -157,7 +157,7 @@ def test_reading_never_creates(milvus_address: str) -> None:
     ):
         finder.status()
     with pytest.raises(errors.CollectionNotFoundError):
-        migrate(where, "/tmp/never-made")
+        migrate(where, str(tmp_path / "never-made"))
     with pytest.raises(errors.CollectionNotFoundError):
         delete_cluster_collection(where, None)
 
@@ -177,6 +177,8 @@ def test_uploads_need_a_place_and_it_is_remembered(address: str, tmp_path: Path)
     ):
         finder.status()
     assert len(list((tmp_path / "media").rglob("*.png"))) == 2
+    delete_cluster_collection(bare, None)
+    assert not list((tmp_path / "media").rglob("*.png"))
 
 
 def test_the_command_line(

@@ -222,31 +222,17 @@ def test_what_is_gone_is_asked_for_by_the_page(s3: S3Server, bucket: Bucket) -> 
     assert not source.exists("zzz.jpg")
 
 
-def test_a_store_that_knows_no_place_to_start_at_is_asked_one_by_one(
-    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = [f"{n:02}.jpg" for n in range(10)]
-    bucket.put(dict.fromkeys(names, b""))
-    source = open_source(bucket.url)
-    listing = type(source._store)._call_s3
-
-    def ignoring(self: object, method: str, *given: object, **options: object) -> object:
-        options.pop("StartAfter", None)
-        return listing(self, method, *given, **options)
-
-    monkeypatch.setattr(type(source._store), "_call_s3", ignoring)
-    bucket.delete("03.jpg", "08.jpg")
-    assert [name for name in names if not source.exists(name)] == ["03.jpg", "08.jpg"]
-
-
 @pytest.mark.parametrize("whole_first", [True, False])
 def test_a_prefix_within_a_prefix_is_a_part_of_it(
     bucket: Bucket, finder: ImageFinder, whole_first: bool
 ) -> None:
     bucket.put({"p/a/1.jpg": jpeg(1), "p/a/2.jpg": jpeg(2), "p/3.jpg": jpeg(3)})
-    order = (f"{bucket.url}/p", f"{bucket.url}/p/a")
-    for where in order if whole_first else order[::-1]:
-        index(finder, where)
+    if whole_first:
+        assert index(finder, f"{bucket.url}/p") == {"added": 3}
+        assert index(finder, f"{bucket.url}/p/a") == {"unchanged": 2}
+    else:
+        assert index(finder, f"{bucket.url}/p/a") == {"added": 2}
+        assert index(finder, f"{bucket.url}/p") == {"added": 1, "unchanged": 2}
     assert {record.id: record.uri for record in finder.images()} == {
         path: f"{bucket.url}/p/{path}" for path in ("3.jpg", "a/1.jpg", "a/2.jpg")
     }
@@ -464,6 +450,22 @@ def test_a_table_in_a_bucket(name: str, made: object, bucket: Bucket, finder: Im
     shorter = made(("id", "path"), ("1", "t/one.jpg"), ("3", f"{bucket.url}/three #.jpg"))  # type: ignore[operator]
     bucket.put({f"p/{name}": shorter})
     assert index(finder, url, prune=True) == {"unchanged": 2, "removed": 2}
+
+
+@pytest.mark.parametrize("ids", ["id,path\n1,a.jpg\n", "path\na.jpg\n"])
+def test_a_table_is_no_part_of_the_prefix_that_it_lies_in(
+    bucket: Bucket, finder: ImageFinder, ids: str
+) -> None:
+    bucket.put({"p/t.csv": ids.encode(), "p/a.jpg": jpeg(1), "p/b.jpg": jpeg(2)})
+    assert index(finder, f"{bucket.url}/p/t.csv") == {"added": 1}
+    table_id = "1" if "id" in ids else "a.jpg"
+    both = index(finder, f"{bucket.url}/p", id_prefix="p/")
+    assert both == {"added": 2, "ignored": 1}
+    assert {record.id: record.uri for record in finder.images()} == {
+        table_id: f"{bucket.url}/p/a.jpg",
+        "p/a.jpg": f"{bucket.url}/p/a.jpg",
+        "p/b.jpg": f"{bucket.url}/p/b.jpg",
+    }
 
 
 def test_the_ids_are_those_of_the_table_in_a_file(bucket: Bucket, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from imagefinder.arrays import Embeddings
 from imagefinder.errors import StoreError
 from imagefinder.filters import parse_filter
+from imagefinder.protocols import VectorStore
 from imagefinder.stores.exact import ExactStore
 from imagefinder.stores.milvus import build, index, search
 from imagefinder.stores.milvus.build import current_kind
@@ -41,32 +42,27 @@ def clustered(count: int, seed: int) -> Embeddings:
 
 
 def images() -> list[ImageRecord]:
-    return [
-        record(f"{n:05}", width=n % 100, format="png" if n % 3 else "gif") for n in range(COUNT)
-    ]
+    formats = ("gif", "png", "png")
+    return [record(f"{n:05}", width=n % 100, format=formats[n % 3]) for n in range(COUNT)]
 
 
-def filled(connection: Connection, name: str, distance: Distance = "cosine") -> MilvusStore:
-    store = emptied(connection, name, distance)
+def filled(connection: Connection, name: str) -> MilvusStore:
+    store = emptied(connection, name)
     store.upsert(images(), clustered(COUNT, seed=1))
     return store
 
 
-def recall(store: MilvusStore, expression: str | None = None, k: int = 10) -> float:
-    """Of the 10 closest to 50 queries, as the oracle has them."""
-    oracle, queries = ExactStore(DIM, store.distance), clustered(50, seed=2)
-    oracle.upsert(images(), clustered(COUNT, seed=1))
+def recall(store: VectorStore, oracle: VectorStore, expression: str | None = None) -> float:
+    """Of the 10 closest to 20 queries."""
+    queries = clustered(20, seed=2)
     filter = None if expression is None else parse_filter(expression)
-    found = store.search(queries, k, filter=filter)
-    wanted = oracle.search(queries, k, filter=filter)
-    same = [
-        len(set(ids(a)) & set(ids(b))) / max(1, len(b)) for a, b in zip(found, wanted, strict=True)
-    ]
+    found = store.search(queries, 10, filter=filter)
+    wanted = oracle.search(queries, 10, filter=filter)
+    same = 0
     for hits, best in zip(found, wanted, strict=True):
-        scores = {hit.record.id: hit.score for hit in oracle.search(queries[:1], COUNT)[0]}
-        assert len(hits) == len(best)
-        assert all(hit.record.id in scores for hit in hits)
-    return float(np.mean(same))
+        assert len(hits) == len(best) > 0
+        same += len(set(ids(hits)) & set(ids(best)))
+    return same / sum(map(len, wanted))
 
 
 def limits(monkeypatch: pytest.MonkeyPatch, flat: int, hnsw: int) -> None:
@@ -90,46 +86,46 @@ def test_it_changes_with_the_size_and_finds_as_much(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, store = "index_by_size", filled(connection, "index_by_size")
+    oracle = ExactStore(DIM)
+    oracle.upsert(images(), clustered(COUNT, seed=1))
     limits(monkeypatch, flat=COUNT, hnsw=10 * COUNT)
     store.optimize()
     assert current_kind(connection, name) == "FLAT"
-    assert recall(store) == 1
+    assert recall(store, oracle) == 1
     assert not store.needs_optimize()
     for flat, hnsw, kind in ((COUNT - 1, COUNT, "HNSW"), (0, COUNT - 1, "IVF_SQ8")):
         limits(monkeypatch, flat, hnsw)
         assert current_kind(connection, name) != kind
         store.optimize()
         assert current_kind(connection, name) == kind
-        assert recall(store) >= 0.99
-        for expression in ("width < 1", "width < 20", 'format == "gif"', 'format != "gif"'):
-            assert recall(store, expression) >= 0.99
-        assert recall(store, 'id == "00007"') == 1
-        assert recall(store, 'uri contains "123"', k=5) >= 0.99
+        assert recall(store, oracle) >= 0.99
+        for expression in ("width < 1", "width < 20", 'format == "gif"', 'id == "00007"'):
+            assert recall(store, oracle, expression) >= 0.99
+        assert recall(store, oracle, 'uri contains "123"') >= 0.99  # which no index knows
         assert store.count() == sum(1 for _ in store.scan()) == COUNT
 
 
 @each_distance
 def test_a_graph_finds_as_the_oracle(connection: Connection, distance: Distance) -> None:
-    """As precisely as float64 is, though it searches in float32; also what was written since."""
-    store = MilvusStore.create(connection, f"graph_{distance}", DIM, distance, "hnsw")
-    for some in iter(lambda: store.ids(limit=1000), []):
-        store.delete(some)
-    rows = 3 * clustered(COUNT, seed=1)
-    store.upsert(images(), rows)
-    store.optimize()
-    store.upsert(images()[:50], -rows[:50])
-    store.delete(["00060"])
+    """As precisely as float64 is, though Milvus searches in float32; also what came since."""
+    store = emptied(connection, f"index_graph_{distance}", distance, "hnsw")
     oracle = ExactStore(DIM, distance)
-    oracle.upsert(images(), rows)
-    oracle.upsert(images()[:50], -rows[:50])
-    oracle.delete(["00060"])
+    rows = 3 * clustered(COUNT, seed=1)
+    stores: list[VectorStore] = [store, oracle]
+    for each in stores:
+        each.upsert(images(), rows)
+        each.optimize()
+        each.upsert(images()[:50], -rows[:50])
+        each.delete(["00060"])
+    assert current_kind(connection, f"index_graph_{distance}") == "HNSW"
+    assert recall(store, oracle) >= 0.99
     queries = np.concatenate([clustered(5, seed=3), rows[100:103], -rows[:2]])
+    wanted = oracle.search(queries, COUNT)
     for k in (1, 10, 100):
-        for exact in (False, True):
-            wanted = oracle.search(queries, COUNT)
-            for hits, best in zip(store.search(queries, k, exact=exact), wanted, strict=True):
-                compare(hits, best, k)
-    store.close()
+        for hits, best in zip(store.search(queries, k, exact=True), wanted, strict=True):
+            compare(hits, best, k)
+    for hits, best in zip(store.search(queries, 3), wanted, strict=True):
+        compare(hits, best, 3)
 
 
 def test_a_tie_of_more_than_a_page_is_looked_through(

@@ -46,7 +46,7 @@ SourceArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Folders, image files, tables (CSV, TSV, JSON lines, Parquet) or URLs.",
+        help="Folders, images, tables (CSV, TSV, JSON lines, Parquet), archives (.tar), URLs.",
         show_default=False,
     ),
 ]

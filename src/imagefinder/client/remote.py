@@ -106,12 +106,9 @@ class RemoteFinder(ImageFinder):
         """As declared. Every file is read, to be compared with what the service has; images that
         were skipped before are always tried again; and a folder does not know of folders around it
         that were indexed before."""
-        if prune:
-            self._refuse("prune")
-        if ray is not None:
-            self._refuse("indexing on a Ray cluster")
-        if distance is not None:
-            self._refuse("a first space with another distance")
+        refused = {"prune": prune, "indexing by Ray": ray, "another distance": distance}
+        for what in filter(refused.get, refused):
+            self._refuse(what)
         if not sources:
             raise UsageError("nothing to index; name a folder, a file, a table or a URL")
         opened = [

@@ -7,7 +7,7 @@ media                       the bytes of uploaded images, at a URL that all proc
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -25,6 +25,7 @@ from imagefinder.home import ClusterPlace
 from imagefinder.sources.address import redact
 from imagefinder.stores.ids import possible
 from imagefinder.stores.ledger import Held, ImageEntry, SkippedEntry, SpaceEntry
+from imagefinder.stores.media import FOLDER
 from imagefinder.stores.media_objects import NoMedia, ObjectMedia
 from imagefinder.stores.milvus.address import parse_address
 from imagefinder.stores.milvus.claims import CONTENT, ID, SPACE, Claims
@@ -59,7 +60,7 @@ class ClusterCollection(Collection):
                 self._notes.create()  # last: it makes the collection one
             self.ledger: MilvusLedger = MilvusLedger(images, self._notes, self.store)
             self._claims = Claims(self._notes, self._settle_names, place.owner)
-            self._media_url = self._introduced(create)
+            self._media_url = self._introduced()
         except BaseException:
             self._connection.close()
             raise
@@ -142,6 +143,13 @@ class ClusterCollection(Collection):
             with self._claims.held(names):
                 pass
 
+    def discard_uploads(self) -> None:
+        """Delete the bytes of all uploads: for when the collection itself goes."""
+        for number, (_, base) in self.ledger.sources().items():
+            for entries in self.ledger.below(number) if base == FOLDER else ():
+                for entry in entries:
+                    self.media.discard(entry.path)
+
     def close(self) -> None:
         for store in self._stores.values():
             store.close()
@@ -161,7 +169,7 @@ class ClusterCollection(Collection):
         """The ledger's word counts: the bytes that it names are there until it lets go of them."""
         self.ledger.spaces.look_again([entry.id for entry in uploads])
 
-    def _introduced(self, create: bool) -> str:
+    def _introduced(self) -> str:
         """The URL of the media, which is remembered."""
         given = self.place.address.media or ""
         row = self._notes.get([ABOUT]).get(ABOUT)
@@ -176,7 +184,7 @@ class ClusterCollection(Collection):
             raise UsageError(
                 f"{self.name}: its uploads are kept at {redact(known)}; leave media= out"
             )
-        if row is None or (given and not known and create):
+        if row is None or (given and not known):
             known = known or given.rstrip("/")
             body = {"name": self.place.address.name, "format": FORMAT, "media": known}
             self._notes.put([note_row(ABOUT, "about", "", json.dumps(body))])
@@ -198,13 +206,10 @@ def missing(connection: Connection, name: str) -> CollectionNotFoundError:
 def delete_cluster_collection(where: str, token: str | None) -> None:
     """Delete a collection for good. Raises CollectionNotFoundError."""
     place = ClusterPlace(parse_address(where, token))
-    connection = Connection(place.address)
-    try:
+    with closing(ClusterCollection(place)) as collection:
+        collection.discard_uploads()
+    with closing(Connection(place.address)) as connection:
         notes = physical(place.address.name, "notes")
-        if not Table(connection, notes, NOTES).exists():
-            raise missing(connection, place.name)
         parts = [name for name in names(connection) if name.startswith(family(place.address.name))]
         for name in sorted(parts, key=lambda name: name == notes):  # that it is one, last
             drop(connection, name)
-    finally:
-        connection.close()

@@ -10,7 +10,7 @@ import numpy as np
 from imagefinder.arrays import Embedding, Tensor
 from imagefinder.decode import DecodeLimits, decode
 from imagefinder.errors import FetchError, ImageError, ModelError
-from imagefinder.ingest.triage import Failed, Revised, Todo
+from imagefinder.ingest.triage import Failed, Revised, Todo, digest
 from imagefinder.protocols import Embedder, Source, VectorStore
 from imagefinder.stores.ledger import ImageEntry, Ledger
 from imagefinder.types import Decoded, ImageRecord, ImageRef
@@ -72,7 +72,9 @@ class Examiner:
             data = self.source.read(ref)
             content = sha256(data).hexdigest()
             if todo.entry is not None and todo.entry.sha256 == content:
-                return Revised(ref, content, told=todo.entry.path != ref.path)
+                entry = todo.entry
+                told = (entry.path, entry.metadata) != (ref.path, digest(ref.metadata))
+                return Revised(ref, content, told)
             if todo.entry is None and (twin := self.twin(ref, content)) is not None:
                 return twin
             with self.computing:

@@ -67,8 +67,8 @@ def absorb(collection: Collection, source: Source, number: int, id_prefix: str =
 
 
 def is_folder(root: str, base: str) -> bool:
-    """Whether a source is what lies in a folder, and not what a table in it says."""
-    return root.replace(os.sep, "/") == base
+    """Whether a source is what lies in a folder or below a prefix, and not what a table says."""
+    return root.replace(os.sep, "/") == base and ("://" not in root or root.endswith("/"))
 
 
 def check_ids(entries: Sequence[ImageEntry], base: str, folder: str) -> None:

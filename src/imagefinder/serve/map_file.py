@@ -64,5 +64,5 @@ def load(file: Path) -> Drawing | None:
 
 def save(file: Path, drawing: Drawing) -> None:
     """All of it or nothing. Raises OSError."""
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, FORM.dump_json(drawing))

@@ -35,10 +35,9 @@ class Presence:
             return True
         found, token = page_of_s3(self._store, self._prefix, StartAfter=path)
         paths = [item.path for item in found]
-        if all(after > path for after in paths[:1]):  # else the store knows no StartAfter
-            with self._lock:
-                self._from, self._there = path, set(paths)
-                self._to = "\U0010ffff" if token is None else max([path, *paths[-1:]])
+        with self._lock:
+            self._from, self._there = path, set(paths)
+            self._to = "\U0010ffff" if token is None else max([path, *paths[-1:]])
         return False
 
     def _asked(self, path: str) -> bool:

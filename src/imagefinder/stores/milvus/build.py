@@ -19,7 +19,7 @@ __all__ = ["build", "current_kind", "ensure_index"]
 
 PAUSE = 0.2  # seconds
 STUCK_SECONDS = 600.0  # without a single image more in the index
-TRIES = 3
+TRIES = 5
 
 
 def current_kind(connection: Connection, name: str) -> Kind | None:
@@ -90,7 +90,11 @@ def _create(connection: Connection, name: str, metric: str, kind: Kind) -> None:
         )
         client.create_index(name, index, timeout=CALL_SECONDS, sync=False)
 
-    connection.call(create)
+    try:
+        connection.call(create)
+    except StoreError:
+        if current_kind(connection, name) is None:
+            raise  # else another process has made one meanwhile
 
 
 def _wait(connection: Connection, name: str, go_on: Callable[[], None]) -> None:

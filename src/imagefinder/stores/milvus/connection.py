@@ -25,6 +25,7 @@ LOAD_SECONDS = 600.0
 PATIENCE: dict[Kind, float] = {"away": 10.0, "busy": 120.0, "not loaded": 0.0, "else": 0.0}
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between tries; the last one from then on
 LOADS = 3  # of one collection in one call
+OTHERS_SECONDS = 1.0  # for whoever has taken a collection out of memory to bring it back, changed
 
 LEVELS = {"session": "Session", "bounded": "Bounded", "strong": "Strong"}
 
@@ -55,13 +56,13 @@ class Connection:
                 if self._closed:
                     raise _closed_error() from None
                 trouble = trouble_of(error, self.address)
-                loading = trouble.kind == "not loaded" and loads < LOADS
                 waited = time.monotonic() - started
-                if not (loading and collection) and waited >= PATIENCE[trouble.kind]:
+                unloaded = collection if trouble.kind == "not loaded" and loads < LOADS else None
+                if unloaded is None and waited >= PATIENCE[trouble.kind]:
                     raise trouble.error from error
-            if loading and collection:
+            if unloaded is not None and waited >= OTHERS_SECONDS:
                 loads += 1
-                self.load(collection)
+                self.load(unloaded)
             time.sleep(PAUSES[min(tries, len(PAUSES) - 1)])
             tries += 1
 

@@ -23,7 +23,8 @@ CONNECT_FAILED = 2  # of pymilvus'
 # Some come with a code that says nothing.
 NOT_YET = (
     "not ready", "closed channel", "no available shard", "channel not available",
-    "channel not found", "delegator closed", "not fully loaded", "node not match", "node offline",
+    "channel not found", "delegator closed", "not fully loaded", "release it first",
+    "node not match", "node offline",
 )  # fmt: skip
 
 LONGEST = 300  # characters of what the server says
