@@ -43,6 +43,12 @@ class Watched:
         return FakeEmbedder().embed(tensors)
 
 
+class OnCard(Watched):
+    """One that says that it computes on a graphics card."""
+
+    on_cpu = False
+
+
 def at_work(folder: Path) -> Iterator[int]:
     """The processes that have worked and live."""
     for file in sorted(folder.glob("worker-*")):

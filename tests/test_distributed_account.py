@@ -42,9 +42,9 @@ class Rounds:
             if block[0] in self.other:
                 yield self.other.pop(block[0])
             elif self.deadly & set(block):
-                yield Answer("w", back=block)
+                yield Answer(start, back=block)
             else:
-                yield Answer("w", done=block)
+                yield Answer(start, done=block)
 
 
 def answers(rounds: Rounds, stopped: Callable[[], bool] = lambda: False) -> list[Answer]:
@@ -72,7 +72,7 @@ def test_without_deaths_one_round_is_all() -> None:
 
 
 def test_an_answer_that_went_with_its_machine_is_asked_for_again() -> None:
-    rounds = Rounds(set(), {0: Answer("w")})
+    rounds = Rounds(set(), {0: Answer(0)})
     assert done(answers(rounds)) == list(range(100))
     assert rounds.sizes == [64, 64]
 
@@ -106,7 +106,7 @@ def test_workers_that_die_of_everything_end_the_run() -> None:
 
 
 def test_trouble_is_raised_after_the_others_have_finished() -> None:
-    rounds = Rounds(set(), {0: Answer("w", trouble=Trouble("StoreError", "w: no store"))})
+    rounds = Rounds(set(), {0: Answer(0, trouble=Trouble("StoreError", "w: no store"))})
     seen = list[Answer]()
     with pytest.raises(StoreError, match="w: no store"):
         seen.extend(accounted(rounds, WAVE, size=64, workers=2, stopped=lambda: False))
@@ -138,7 +138,10 @@ def test_the_foreman_gives_a_block_two_workers_at_most() -> None:
     foreman = ForemanActor()
     assert [foreman.begin("first", 0) for _ in range(3)] == ["work", "work", "hand back"]
     assert foreman.begin("first", 64) == "work"
+    assert foreman.begun("first") == {0, 64}
     assert foreman.begin("second", 0) == "work"
+    assert foreman.begun("first") == set()
+    assert foreman.begun("second") == {0}
     assert foreman.begin("", -1) == "work"
     foreman.stop()
     assert foreman.begin("second", 1) == foreman.begin("", -1) == "stop"

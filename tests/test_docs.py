@@ -35,6 +35,7 @@ REQUIRE_ALL = os.environ.get("IMAGEFINDER_REQUIRE_ALL") == "1"  # as in CI
 NOT_RUN = {  # how many blocks of a page are marked so
     "README.md": 2,  # `make run` and `make test`; `pip install`
     "docs/how-to/object-stores.md": 1,  # the address of another server
+    "docs/how-to/index-on-a-cluster.md": 4,  # several machines, and Ray
     "docs/how-to/container.md": 11,  # a container engine
     "docs/how-to/models.md": 1,  # PyTorch and the real hub
     "docs/how-to/web-page.md": 1,  # `pip install`

@@ -1,12 +1,13 @@
 """Addresses of collections on a cluster, and what their parts are called there. No server."""
 
 import re
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imagefinder.errors import StoreError, UsageError
+from imagefinder.errors import MissingExtraError, StoreError, UsageError
 from imagefinder.stores.milvus.address import Address, parse_address
 from imagefinder.stores.milvus.connection import Connection
 from imagefinder.stores.milvus.names import family, physical
@@ -131,4 +132,13 @@ def test_nothing_is_connected_before_it_is_needed() -> None:
     assert (connection.level(), connection.level(strong=True)) == ("Bounded", "Strong")
     connection.close()
     with pytest.raises(StoreError, match="the collection is closed; open it again"):
+        connection.call(lambda client: client.list_collections())
+
+
+def test_what_to_install_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pymilvus", None)
+    connection = Connection(parse_address("milvus://nowhere.invalid/n"))
+    with pytest.raises(
+        MissingExtraError, match=r"milvus:// collections needs: .*finder\[milvus\]'"
+    ):
         connection.call(lambda client: client.list_collections())

@@ -69,4 +69,4 @@ def accounted(
 def killing(parcel: bytes, place: int) -> Answer:
     """An image that takes its worker with it."""
     failed = Failed(unpacked(parcel).ref, DIED, final=False)
-    return Answer("", done=(place,), outcomes=(failed,))
+    return Answer(place, done=(place,), outcomes=(failed,))

@@ -11,7 +11,7 @@ from typing import cast
 
 from imagefinder.ahead import ahead, chunks
 from imagefinder.collection import Collection, open_collection
-from imagefinder.distributed.recipe import Answer, Recipe
+from imagefinder.distributed.recipe import Recipe
 from imagefinder.errors import FetchError, ModelMismatchError
 from imagefinder.ingest.commit import Committer
 from imagefinder.ingest.examine import Embedded, Examined, Examiner
@@ -48,17 +48,10 @@ class Bench:
         size = max(BATCH, getattr(embedder, "batch", 1))
         if any(is_remote(todo.ref) for todo in todos):
             threads, size = max(threads, READERS), 1
-        done, outcomes, asked = 0, list[Examined](), monotonic()
-        batches = chunks(todos, size)
+        batches = chunks(until(stops, todos), size)
         with closing(self._ahead(batches, threads)) as results:
-            for batch in results:
-                outcomes += batch
-                done += len(batch)
-                if monotonic() - asked > ASKING:
-                    asked = monotonic()
-                    if stops():
-                        break
-        return done, outcomes
+            each = list(results)
+        return sum(map(len, each)), [outcome for batch in each for outcome in batch]
 
     def _ahead(
         self, batches: Iterator[list[Todo]], threads: int
@@ -67,15 +60,17 @@ class Bench:
             return ahead(self.examine, batches, workers=threads, window=threads)
         return (self.examine(batch) for batch in batches)
 
-    def write(self, outcomes: Sequence[Examined]) -> Answer:
-        """With a collection, write what is not the driver's to judge."""
+    def write(
+        self, outcomes: Sequence[Examined]
+    ) -> tuple[list[Examined], IndexReport, list[Skipped]]:
+        """With a collection, write what is not the driver's to judge. What is left for the driver,
+        the counts of what was written, and what was skipped."""
         if self.collection is None:
-            return Answer("", outcomes=tuple(outcomes))
+            return list(outcomes), IndexReport(), []
         # what is gone, and so what is a rename, only the driver knows: it lists the source
         theirs = [one for one in outcomes if isinstance(one, Embedded) and one.twin is not None]
         ours = [one for one in outcomes if not isinstance(one, Embedded) or one.twin is None]
-        written, skipped = self._write(self.collection, ours)
-        return Answer("", outcomes=tuple(theirs), written=written, skipped=tuple(skipped))
+        return list[Examined](theirs), *self._write(self.collection, ours)
 
     def _write(
         self, collection: Collection, outcomes: Sequence[Examined]
@@ -93,6 +88,17 @@ class Bench:
         committer.add(outcomes)
         committer.flush()
         return report, skipped
+
+
+def until(stops: Callable[[], bool], todos: Sequence[Todo]) -> Iterator[Todo]:
+    """Ends early once the run is to stop: what is begun is finished."""
+    asked = monotonic()
+    for todo in todos:
+        if monotonic() - asked > ASKING:
+            if stops():
+                return
+            asked = monotonic()
+        yield todo
 
 
 def open_bench(recipe: Recipe, node: str) -> Bench:

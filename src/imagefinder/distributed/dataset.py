@@ -35,20 +35,20 @@ class Dataset:
         finish what they are at, and the rest is left.
 
         Raises ImageFinderError."""
-        working, idle = set[str](), set[str]()
-        with closing(self._rows(dict(parcels), size)) as rows:
+        round, answered = uuid4().hex, set[int]()
+        with closing(self._rows(dict(parcels), size, round)) as rows:
             for row in rows:
                 answer: Answer = pickle.loads(row)
                 if answer.trouble is not None:
                     self.cluster.foreman.stop()
-                working.add(answer.worker)
-                if answer.stopped:
-                    idle.add(answer.worker)
+                answered.add(answer.block)
                 yield answer
-                if idle and idle >= working:
+                if answer.stopped and self.cluster.foreman.begun(round) <= answered:
                     return
 
-    def _rows(self, parcels: Mapping[int, bytes], size: int) -> Generator[bytes, None, None]:
+    def _rows(
+        self, parcels: Mapping[int, bytes], size: int, round: str
+    ) -> Generator[bytes, None, None]:
         import ray
         import ray.data
 
@@ -56,7 +56,7 @@ class Dataset:
         with settings():
             data = ray.data.from_blocks(list(tables(parcels, size))).map_batches(
                 Worker,
-                fn_constructor_args=(self.recipe, self.cluster.foreman, uuid4().hex),
+                fn_constructor_args=(self.recipe, self.cluster.foreman, round),
                 batch_size=size,
                 batch_format="pyarrow",
                 compute=self._pool(blocks, alone=size == 1),

@@ -23,6 +23,13 @@ class Foreman:
             return "stop"
         return said
 
+    def begun(self, round: str) -> set[int]:
+        """The blocks that workers have begun, and perhaps not answered yet."""
+        import ray
+
+        blocks: set[int] = ray.get(self._actor.begun.remote(round))
+        return blocks
+
     def stops(self) -> bool:
         """Whether the run is to stop."""
         return self.begin("", -1) == "stop"
@@ -49,6 +56,10 @@ class ForemanActor:
             self._round, self._begun = round, {}
         begun = self._begun[block] = self._begun.get(block, 0) + 1
         return "work" if begun <= DEATHS else "hand back"
+
+    def begun(self, round: str) -> set[int]:
+        """Of this round."""
+        return set(self._begun) if round == self._round else set()
 
     def stop(self) -> None:
         """For good."""

@@ -57,10 +57,11 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one block. `done` are the places in the wave of the images that are dealt with;
-    `outcomes` is what the driver is to write, `written` counts what the worker wrote itself."""
+    """What came of a block, which is known by its first place. `done` are the places in the wave
+    of the images that are dealt with; `outcomes` is what the driver is to write, `written` counts
+    what the worker wrote itself."""
 
-    worker: str
+    block: int
     done: tuple[int, ...] = ()
     outcomes: tuple[Examined, ...] = ()
     written: IndexReport = field(default_factory=IndexReport)

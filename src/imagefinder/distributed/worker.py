@@ -5,7 +5,6 @@ import pickle
 import socket
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from threading import Lock
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
@@ -42,26 +41,26 @@ class Worker:
 
     def answer(self, places: Sequence[int], parcels: Sequence[bytes]) -> Answer:
         """`places` are those in the wave."""
-        worker, node = whoami()
+        block, (worker, node) = places[0], whoami()
         try:
             with self._examining:
-                match self._foreman.begin(self._round, places[0]):
+                match self._foreman.begin(self._round, block):
                     case "stop":
-                        return Answer(worker, stopped=True)
+                        return Answer(block, stopped=True)
                     case "hand back":
-                        return Answer(worker, back=tuple(places))
+                        return Answer(block, back=tuple(places))
                 check_version(self._recipe)
                 bench = self._opened(node)
                 todos = [unpacked(parcel) for parcel in parcels]
                 done, outcomes = self._patiently(lambda: bench.examined(todos, self._foreman.stops))
-            answer = self._patiently(lambda: bench.write(outcomes))
+            made, written, skipped = self._patiently(lambda: bench.write(outcomes))
         except ImageFinderError as error:
-            return Answer(worker, trouble=Trouble(type(error).__name__, f"{worker}: {error}"))
+            return Answer(block, trouble=Trouble(type(error).__name__, f"{worker}: {error}"))
         except Exception as error:  # noqa: BLE001 - a mistake of ours, told on the driver
             kind, trace = type(error).__name__, traceback.format_exc()
-            return Answer(worker, trouble=Trouble(kind, f"{worker}: {error}", trace))
-        stopped = done < len(places)
-        return replace(answer, worker=worker, done=tuple(places[:done]), stopped=stopped)
+            return Answer(block, trouble=Trouble(kind, f"{worker}: {error}", trace))
+        dealt, stopped = tuple(places[:done]), done < len(places)
+        return Answer(block, dealt, tuple(made), written, tuple(skipped), stopped=stopped)
 
     def _opened(self, node: str) -> Bench:
         if self._bench is None:

@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
+
+from imagefinder.stores.milvus.freshness import newest
 
 Value = TypeVar("Value")
 
@@ -25,10 +28,11 @@ class Cached(Generic[Value]):
         return self.now()
 
     def now(self) -> Value:
-        """Read anew."""
+        """Read anew; the newest there is after a change of one's own."""
         with self._lock:
-            at = time.monotonic()
-            value = self._read()
+            at, changed = time.monotonic(), self._found is None
+            with newest() if changed else nullcontext():
+                value = self._read()
             self._found = at, value
             return value
 

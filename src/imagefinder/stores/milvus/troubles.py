@@ -38,7 +38,7 @@ class Trouble:
 
 def foreign_errors() -> tuple[type[Exception], ...]:
     """All that pymilvus raises: nothing before it is imported."""
-    if "pymilvus" not in sys.modules:
+    if sys.modules.get("pymilvus") is None:
         return ()
     from grpc import FutureTimeoutError, RpcError
     from pymilvus.exceptions import MilvusException
