@@ -5,9 +5,10 @@ sizes in `deploy/milvus` are the same numbers. All sizes are bytes, all times ar
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import ceil, log
+from statistics import mean
 from typing import Any, Literal, TypeAlias
 
 from benchmarks.results import RESULTS
@@ -43,21 +44,28 @@ READS = 400_000.0  # a second that a node's SSD answers; assumed
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one image costs with an index, and what searching takes."""
+    """What one image costs with an index. A search takes `base`, and `more` for each unit of work
+    (see `work`)."""
 
+    index: Index
     memory: float  # of query nodes, with the image's ledger row
     disk: float  # in the object store
     ssd: float  # of query nodes
     build: float  # processor time of the server, from the insert until it is indexed
-    search: float  # processor time of a search in a collection of `searched` images
-    searched: int
-    segments: int  # that those are in
+    base: float  # processor time
+    more: float
+    rows: float  # of a segment, at most
     measured: bool = True
 
-    @property
-    def rows(self) -> float:
-        """Of a segment, as it was measured."""
-        return self.searched / self.segments
+    def search(self, images: float, segments: float) -> float:
+        """Processor time of a search."""
+        return self.base + self.more * work(self.index, images, segments)
+
+
+def work(index: Index, images: float, segments: float) -> float:
+    """What the time of a search grows by: a graph in each segment, whose depth grows by the
+    logarithm of its rows; of lists, the same part of all images is looked through."""
+    return images if index == "ivf_sq8" else segments * log(images / segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +86,61 @@ class Figures:
         )
 
     @property
-    def largest(self) -> int:
-        """The most images that were searched in one collection."""
-        names = (name for name in self.milvus if name.startswith("hnsw, ") and ": p50" in name)
-        sizes = (name.split(": ")[0].removeprefix("hnsw, ") for name in names)
-        return max(int(size.replace(",", "")) for size in sizes)
+    def sizes(self) -> list[int]:
+        """Of the collections that were looked at, the smallest first."""
+        named = (name.partition(": segments") for name in self.milvus)
+        of = (name.removeprefix("hnsw, ") for name, found, _ in named if found)
+        return sorted(int(size.replace(",", "")) for size in of if size[0].isdigit())
 
     def unit(self, index: Index) -> Unit:
         if index == "diskann":
             return self._diskann()
-        of = f"{index}, {self.largest:,}"
+        segments = [self.of(index, size, "segments") for size in self.sizes]
+        base, more = line(
+            [work(index, *each) for each in zip(self.sizes, segments, strict=True)],
+            [self.of(index, size, "processor time a search") / 1000 for size in self.sizes],
+        )
         return Unit(
+            index,
             memory=self.milvus[f"{index}: memory an image"]
             + self.milvus[f"{index}: memory a ledger row"],
             disk=self.milvus[f"{index}: disk an image"],
             # the embeddings themselves, which hits are compared by again
             ssd=4.0 * DIM if index == "ivf_sq8" else 0.0,
-            build=self.milvus[f"{of}: processor time an image"] / 1000,
-            search=self.milvus[f"{of}: processor time a search"] / 1000,
-            searched=self.largest,
-            segments=max(1, round(self.milvus[f"{of}: segments"])),
+            build=max(self.of(index, size, "processor time an image") for size in self.sizes)
+            / 1000,
+            base=base,
+            more=more,
+            rows=max(size / each for size, each in zip(self.sizes, segments, strict=True)),
         )
+
+    def of(self, index: Index, size: int, what: str) -> float:
+        return self.milvus[f"{index}, {size:,}: {what}"]
 
     def _diskann(self) -> Unit:
         """From IVF_SQ8, which keeps one byte a dimension in memory, and from the file format."""
         sq8, hnsw, raw = self.unit("ivf_sq8"), self.unit("hnsw"), 4 * DIM
         node = raw + 4 * (DEGREE + 1)
         on_disk = SECTOR / (SECTOR // node) + PQ_CODE * raw
-        return Unit(
+        return replace(
+            hnsw,  # to search takes as long, assumed: fewer bytes a comparison, and reads beside
+            index="diskann",
             memory=sq8.memory - DIM + (PQ_CODE + NODE_CACHE) * raw,
             disk=sq8.disk - DIM + on_disk,
             ssd=raw + on_disk,
             build=2 * hnsw.build,  # assumed
-            search=hnsw.search,  # assumed: fewer bytes a comparison, and reads beside
-            searched=hnsw.searched,
-            segments=hnsw.segments,
             measured=False,
         )
+
+
+def line(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
+    """Where the line through these points begins, and how steep it is. Where they do not grow, or
+    not from above nothing, one through nothing and the last point: too high rather than too low."""
+    x, y = mean(xs), mean(ys)
+    spread = sum((each - x) ** 2 for each in xs)
+    slope = sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / spread if spread else 0
+    base = y - slope * x
+    return (base, slope) if slope > 0 and base > 0 else (0.0, ys[-1] / xs[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +206,8 @@ class Plan:
 
     @property
     def search_seconds(self) -> float:
-        """Processor time of one search: a graph in each segment, whose depth grows by the logarithm
-        of its rows; of lists, the same part of all images is looked through."""
-        unit = self.unit
-        if self.shape.index == "ivf_sq8":
-            return unit.search * self.images / unit.searched
-        rows = self.images / self.segments
-        return unit.search * (self.segments / unit.segments) * log(rows) / log(unit.rows)
+        """Processor time of one search."""
+        return self.unit.search(self.images, self.segments)
 
     @property
     def search_cores(self) -> float:

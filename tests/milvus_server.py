@@ -69,6 +69,9 @@ class Server:
         environment = {
             **os.environ,
             "DEPLOY_MODE": "STANDALONE",
+            # Not the absolute path of the package: with that, this version deletes the embeddings
+            # of an IVF_SQ8 space as it first hands them out.
+            "LOCALSTORAGE_PATH": "data",
             "METRICS_PORT": str(self._metrics),
             "MILVUS_RUN_DIR": str(self._folder / "run"),
             "LD_LIBRARY_PATH": str(self._programs),
