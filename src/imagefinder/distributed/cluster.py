@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from tempfile import gettempdir
 from typing import Any
 
 from imagefinder.distributed.bench import on_gpu
@@ -19,6 +20,7 @@ from imagefinder.errors import ImageFinderError, MissingExtraError, UsageError
 
 CONNECTING = 5.0  # seconds for a machine to answer at all
 TRYING = 120.0  # seconds for a model to load where a graphics card is
+LONGEST_FOLDER = 40  # letters; Ray adds 60
 OBJECTS = 256 * 2**20  # bytes of shared memory of a cluster of our own; a wave takes a quarter
 
 
@@ -94,9 +96,21 @@ def connect(where: str) -> None:
                 except ConnectionError as error:
                     if "Could not find any" not in str(error):  # but several
                         raise
-            start("local", include_dashboard=False, object_store_memory=OBJECTS)
+            start(
+                "local",
+                include_dashboard=False,
+                object_store_memory=OBJECTS,
+                _temp_dir=short_folder(),
+            )
         except Exception as error:  # Ray raises RuntimeError, ValueError, its own
             raise ImageFinderError(why_not(where or "this machine", error)) from error
+
+
+def short_folder() -> str | None:
+    """Where a cluster of our own puts its sockets, whose names may have 107 letters; None for
+    Ray's own choice, the folder for temporary files."""
+    too_long = len(gettempdir()) > LONGEST_FOLDER and os.name == "posix"
+    return "/tmp/ray" if too_long else None
 
 
 def check_address(address: str) -> None:
