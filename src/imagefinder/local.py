@@ -119,7 +119,7 @@ class LocalFinder(Hosted, ImageFinder):
         opened = [opening(where) for where in wheres]
         check_whole(opened, prune)
         report = IndexReport()
-        with self._indexing, elsewhere(self._session, self._limits, ray) as workers_for:
+        with self._indexing, elsewhere(self._session, self._limits, ray, wheres) as workers_for:
             collection = self._session.collection(create=True)
             opened = as_parts(dict(zip(wheres, opened, strict=True)), opening, collection.ledger)
             check_whole(opened, prune)
