@@ -110,7 +110,7 @@ def short_folder() -> str | None:
     """Where a cluster of our own puts its sockets, whose names may have 107 letters; None for
     Ray's own choice, the folder for temporary files."""
     too_long = len(gettempdir()) > LONGEST_FOLDER and os.name == "posix"
-    return "/tmp/ray" if too_long else None
+    return os.path.join(os.sep, "tmp", "ray") if too_long else None
 
 
 def check_address(address: str) -> None:
