@@ -56,7 +56,7 @@ layers: dev-env
 	@$(BIN)/lint-imports --no-logo
 
 containers: dev-env
-	@$(BIN)/hadolint Dockerfile
+	@$(BIN)/hadolint Dockerfile deploy/milvus/Dockerfile
 
 docs: dev-env ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

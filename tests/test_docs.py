@@ -36,6 +36,7 @@ NOT_RUN = {  # how many blocks of a page are marked so
     "README.md": 2,  # `make run` and `make test`; `pip install`
     "docs/how-to/object-stores.md": 1,  # the address of another server
     "docs/how-to/index-on-a-cluster.md": 4,  # several machines, and Ray
+    "docs/how-to/cluster.md": 5,  # `pip install`; a bucket, another machine, containers, Kubernetes
     "docs/how-to/container.md": 11,  # a container engine
     "docs/how-to/models.md": 1,  # PyTorch and the real hub
     "docs/how-to/web-page.md": 1,  # `pip install`
