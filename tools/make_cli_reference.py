@@ -40,6 +40,7 @@ MARKS = {
     "gradio": "not run: it would serve until Ctrl-C",
     "relocate": "not run: the folders of the example are not there",
     "import": "first: imagefinder export embeddings.csv -c photos",
+    "migrate": "not run: it needs a Milvus server",
     "models convert": "not run: it needs PyTorch and the real hub",
 }
 PLACEHOLDERS = {int: "N", float: "N", str: "TEXT", Path: "FILE"}
