@@ -72,7 +72,7 @@ function figures(about) {
     ["Model", about.model],
     ["Dimensions", about.dim],
     ...others(about),
-    ["On disk", bytes(about.disk_bytes)],
+    ...(about.disk_bytes === null ? [] : [["On disk", bytes(about.disk_bytes)]]),
     ["Version", about.version],
   ];
   return el("dl", { class: "figures" }, facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, String(value)))));
