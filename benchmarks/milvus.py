@@ -25,9 +25,9 @@ from imagefinder.home import find_place
 from imagefinder.stores.ledger import IMPORTED, ImageEntry, SpaceEntry
 
 INDEXES = ("hnsw", "ivf_sq8")
-SIZES = (100_000, 200_000, 400_000)
+SIZES = (100_000, 200_000, 300_000)
 QUICK = (3_000, 6_000)
-QUERIES, QUICK_QUERIES = 500, 50
+QUERIES, QUICK_QUERIES = 300, 50
 EMBEDDED = 1  # of the sizes: the one that the embedded store is measured at
 BATCH = 1000
 SPACE = "bench"
