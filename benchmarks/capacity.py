@@ -102,8 +102,7 @@ class Figures:
         )
         return Unit(
             index,
-            memory=self.milvus[f"{index}: memory an image"]
-            + self.milvus[f"{index}: memory a ledger row"],
+            memory=self.milvus[f"{index}: memory an image"],
             disk=self.milvus[f"{index}: disk an image"],
             # the embeddings themselves, which hits are compared by again
             ssd=4.0 * DIM if index == "ivf_sq8" else 0.0,

@@ -47,9 +47,9 @@ class Balancer:
         head, body = request_on(client)
         number = NUMBER.search(head)
         assert number, head
-        with self._dialled() as service:
-            passage = Passage(service.getpeername()[1], time.monotonic())
-            self.passages[number[1].decode()] = passage
+        port, service = self._dialled()
+        with service:
+            passage = self.passages[number[1].decode()] = Passage(port, time.monotonic())
             try:
                 service.sendall(head + body)
                 while piece := service.recv(PIECE):
@@ -57,12 +57,13 @@ class Balancer:
             finally:
                 passage.ended = time.monotonic()
 
-    def _dialled(self) -> socket.socket:
-        """A connection to the next service that takes it. Raises OSError when none does."""
+    def _dialled(self) -> tuple[int, socket.socket]:
+        """The next service that takes a connection. Raises OSError when none does."""
         for _ in self.ports:
             port = self.ports[next(self._turn) % len(self.ports)]
-            with suppress(ConnectionRefusedError):
-                return socket.create_connection(("127.0.0.1", port), SECONDS)
+            # refused, or taken and reset by one that is just being killed: nothing was sent yet
+            with suppress(OSError):
+                return port, socket.create_connection(("127.0.0.1", port), SECONDS)
         raise OSError("no service takes connections")
 
 

@@ -6,8 +6,18 @@ import signal
 import pytest
 
 from tests.milvus_server import milvus_address, milvus_programs, milvus_server, new_server
+from tests.ray_cluster import ray_nodes
+from tests.ray_runs import many_pictures, worker_notes
 
-__all__ = ["milvus_address", "milvus_programs", "milvus_server", "new_server"]  # fixtures
+__all__ = [  # fixtures
+    "many_pictures",
+    "milvus_address",
+    "milvus_programs",
+    "milvus_server",
+    "new_server",
+    "ray_nodes",
+    "worker_notes",
+]
 
 pytest.register_assert_rewrite(
     "tests.store_contract", "tests.store_distances", "tests.torture_store"

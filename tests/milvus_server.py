@@ -24,6 +24,8 @@ STARTED_WITHIN = 120  # seconds; it takes 3, and to unpack it 6 more
 # read after a write waits up to 0.4 s: twice the interval between the ticks of its clock.
 SESSION_SECONDS = 5
 TICK_MS = 50
+# And its parts look about once a second for what is to be made ready to be searched.
+LOOKING = ("CHECKINTERVAL", "CHECKCHANNELINTERVAL", "CHECKSEGMENTINTERVAL", "DISTPULLINTERVAL")
 
 ETCD = """\
 listen-client-urls: http://127.0.0.1:{client}
@@ -38,12 +40,15 @@ ETCD_USED = "  use:\n    embed: true"  # in the package's template, which leaves
 class Server:
     """One server, with its data in a folder and ports that nobody else uses. Not started yet."""
 
-    def __init__(self, folder: Path, programs: Path, *, passwords: bool = False) -> None:
+    def __init__(
+        self, folder: Path, programs: Path, *, passwords: bool = False, hurried: bool = True
+    ) -> None:
         """`programs` is what `unpack` made. With `passwords` it wants to know who comes: at first
-        `root:Milvus`."""
+        `root:Milvus`. One that is not `hurried` waits as long as one that people use."""
         from milvus import MilvusServerConfig
 
         self._folder, self._programs = folder, programs
+        self._hurry = {f"QUERYCOORD_{name}": str(TICK_MS) for name in LOOKING} if hurried else {}
         self._process: subprocess.Popen[bytes] | None = None
         config = MilvusServerConfig(data_dir=str(folder))
         config.resolve_storage()
@@ -59,7 +64,8 @@ class Server:
             ETCD_USED, f"  config:\n    path: {etcd}\n{ETCD_USED}"
         )
         config.set("common.session.ttl", SESSION_SECONDS)
-        config.set("proxy.timeTickInterval", TICK_MS)
+        if hurried:
+            config.set("proxy.timeTickInterval", TICK_MS)
         config.write_config()
         self.address = f"127.0.0.1:{config.get('proxy_port')}"
 
@@ -73,6 +79,7 @@ class Server:
             # of an IVF_SQ8 space as it first hands them out.
             "LOCALSTORAGE_PATH": "data",
             "METRICS_PORT": str(self._metrics),
+            **self._hurry,
             "MILVUS_RUN_DIR": str(self._folder / "run"),
             "LD_LIBRARY_PATH": str(self._programs),
             "DYLD_LIBRARY_PATH": str(self._programs),

@@ -37,6 +37,13 @@ def ray_cluster(*cpus: int) -> "Iterator[Cluster]":
         environment.undo()
 
 
+@pytest.fixture(scope="module")
+def ray_nodes() -> "Iterator[Cluster]":
+    """A cluster: a head that does no work, and two nodes."""
+    with ray_cluster(0, 2, 2) as cluster:
+        yield cluster
+
+
 def add_node(cluster: "Cluster", cpus: int, gpus: int = 0) -> object:
     """One more machine; what `remove_node` takes."""
     head = {"include_dashboard": False} if cluster.head_node is None else {}

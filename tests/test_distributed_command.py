@@ -12,11 +12,12 @@ from threading import Event
 import numpy as np
 import pytest
 
-from imagefinder import ImageFinder, IndexReport
+from imagefinder import ImageFinder
 from tests.image_server import ImageServer
 from tests.pictures import write_pictures
 from tests.ray_cluster import ROOT, kill_worker, ray_cluster
 from tests.ray_models import worked
+from tests.ray_runs import only
 
 pytestmark = [
     pytest.mark.ray,
@@ -49,10 +50,6 @@ def web() -> Iterator[ImageServer]:
 
 def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "imagefinder", "index", *map(str, arguments)]
-
-
-def only(**counts: int) -> dict[str, int]:
-    return {**IndexReport().counts(), **counts}
 
 
 def test_a_cluster_is_started_for_the_run_and_nothing_is_said_of_it(

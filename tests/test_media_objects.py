@@ -61,12 +61,12 @@ def test_what_is_put_is_read_by_its_uri(url: str) -> None:
 
 def test_places_show_no_one_where_media_lie(url: str) -> None:
     path = kept(ObjectMedia(url), 1)
-    places = Places({3: url.rstrip("/"), 4: "/photos"})
+    places = Places({3: url.rstrip("/"), 4: "/photos"}.get)
     stored = places.portable(joined(url, path), 3)
     assert stored == f"3:{path}"
     assert places.within(stored) == path
     assert Fetcher().read(places.locate(stored)) == jpeg(1)
-    moved = Places({3: "s3://other/place"})
+    moved = Places({3: "s3://other/place"}.get)
     assert moved.locate(stored) == f"s3://other/place/{path}"
 
 

@@ -22,7 +22,7 @@ from imagefinder.stores.milvus.claims import ID, Claims, Hold
 from imagefinder.stores.milvus.connection import Connection
 from imagefinder.stores.milvus.freshness import newest
 from imagefinder.stores.milvus.ledger import IMAGES, NOTES, MilvusLedger
-from imagefinder.stores.milvus.table import Table
+from imagefinder.stores.milvus.table import Table, create_tables
 
 pytestmark = pytest.mark.milvus
 
@@ -53,9 +53,8 @@ def tables(milvus_address: str) -> Iterator[tuple[Table, Table]]:
             Table(connection, "ledger__images", IMAGES),
             Table(connection, "ledger__notes", NOTES),
         )
-        for table in (images, notes):
-            table.create()
-            table.create()  # another process may have been first
+        create_tables([images, notes])
+        create_tables([images, notes])  # another process may have been first
         yield images, notes
 
 

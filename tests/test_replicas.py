@@ -19,6 +19,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from imagefinder import ImageFinder
+from tests.balancer import Balancer, balancing
 from tests.image_server import encoded
 from tests.pictures import picture
 
@@ -207,6 +209,73 @@ class Load:
                     else:
                         one.status = search(service, LAST, **headers).status_code
                 self.done.append(one)
+
+
+def test_what_comes_from_a_source_that_is_new_is_whole_to_the_other(two: list[Replica]) -> None:
+    with client(two[0].url) as one, client(two[1].url) as other:
+        assert add(one, 1).status_code == 201
+        until(lambda: listed(other) == [name(1)])  # it has looked at the sources just now
+        for seed in (2, 3):
+            files = {"image": ("x.png", png(seed))}
+            answer = one.post("/v1/images", files=files, data={"id": "x", "source": f"s{seed}"})
+            assert answer.json()["added"] == ["x"]
+            until(lambda: other.get("/v1/images/x").status_code == 200)
+            assert other.get("/v1/images/x/content").content == png(seed)
+            assert other.delete("/v1/images/x").status_code == 204
+            until(lambda: listed(one) == [name(1)])
+
+
+def test_when_one_is_killed_only_the_requests_that_run_on_it_fail(
+    two: list[Replica], where: str
+) -> None:
+    dying, staying = two
+    with client(staying.url) as service:
+        assert add(service, LAST).status_code == 201
+        with client(dying.url) as other:
+            until(lambda: first(other, LAST) is not None)
+    with balancing([dying.port, staying.port]) as (url, balancer):
+        load = Load(url)
+        with load.running():
+            until(lambda: both_have_answered(load, balancer, two))
+            until(lambda: balancer.running_on(dying.port) >= 2)
+            before = time.monotonic()
+            dying.process.send_signal(signal.SIGKILL)
+            dying.process.wait(SOON)
+            after = time.monotonic()
+            until(lambda: len(load.answered(since=after)) > 4 * EACH)
+
+    failed = [one for one in load.done if one.status not in (200, 201)]
+    for one in failed:
+        assert one.status is None, one  # no answer, rather than a wrong one
+        passage = balancer.passages[one.number]
+        assert passage.port == dying.port, one
+        assert passage.started <= after, one
+        assert passage.ended is None or passage.ended >= before, one
+    assert not [one for one in failed if one.started > after]
+
+    acknowledged = {one.seed for one in load.done if one.seed and one.status == 201} | {LAST}
+    in_doubt = {one.seed for one in failed if one.seed}
+    with client(staying.url) as service:
+        ids = listed(service)
+        assert len(ids) == len(set(ids))
+        assert {name(seed) for seed in acknowledged} <= set(ids)
+        assert set(ids) <= {name(seed) for seed in acknowledged | in_doubt}
+        for seed in sorted(acknowledged):
+            assert service.get(f"/v1/images/{name(seed)}/content").content == png(seed)
+            hits = search(service, seed).json()["hits"]
+            alike = [hit["id"] for hit in hits if hit["score"] > 0.9999]
+            assert alike == [name(seed)]
+        assert service.get("/v1/status").json()["images"] == len(ids)
+    with ImageFinder.open(where) as finder:  # a third process' view, of the library
+        assert len(finder) == len(ids)
+
+
+def both_have_answered(load: Load, balancer: Balancer, replicas: list[Replica]) -> bool:
+    answers = Counter(
+        (balancer.passages[number].port, upload) for number, upload in load.answered()
+    )
+    kinds = [(each.port, upload) for each in replicas for upload in (True, False)]
+    return all(answers[kind] >= EACH for kind in kinds)
 
 
 @pytest.mark.slow  # a claim of who is gone ends after a minute

@@ -5,37 +5,47 @@ that source's base folder, so that the folder can be moved. Every other uri is s
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """`bases`: source number -> folder that its local images are below, with forward slashes."""
+    """`base`: source number -> folder that its local images are below, with forward slashes; None
+    for what is no source's number."""
 
-    bases: Mapping[int, str]
+    base: Callable[[int], str | None]
 
     def portable(self, uri: str, source: int) -> str:
         """The uri to store for an image that was read from `uri`."""
-        path = below(self.bases[source], uri.replace(os.sep, "/"))
+        path = below(self.folder(source), uri.replace(os.sep, "/"))
         return uri if path is None else f"{source}:{path}"
+
+    def folder(self, source: int) -> str:
+        """The base of a source that is there. Raises KeyError of another."""
+        base = self.base(source)
+        if base is None:
+            raise KeyError(source)
+        return base
 
     def locate(self, uri: str) -> str:
         """Where a stored uri is now: an absolute path or a URL."""
-        number, colon, path = uri.partition(":")
-        if colon and number.isdecimal() and int(number) in self.bases:
-            return self.bases[int(number)].rstrip("/") + "/" + path
-        return uri
+        base, path = self._apart(uri)
+        return uri if base is None else f"{base.rstrip('/')}/{path}"
 
     def within(self, uri: str) -> str:
         """The same for eyes that need not know this machine's folders: a URL, or the path below the
         base folder; of an image that its source names by an absolute path, the file's name."""
         if "://" in uri:
             return uri
+        base, path = self._apart(uri)
+        return uri.replace(os.sep, "/").rpartition("/")[2] if base is None else path
+
+    def _apart(self, uri: str) -> tuple[str | None, str]:
+        """The base of a stored uri and the path below it; no base where it is stored as it is."""
         number, colon, path = uri.partition(":")
-        if colon and number.isdecimal() and int(number) in self.bases:
-            return path
-        return uri.replace(os.sep, "/").rpartition("/")[2]
+        known = bool(colon) and number.isdecimal()
+        return (self.base(int(number)) if known else None), path
 
 
 def base_of(root: str) -> str:

@@ -144,7 +144,7 @@ def add(
 
 def stored_uri(uri: str, number: int, places: Places) -> str:
     """Relative uris are below the file's folder; a file of embeddings alone names none."""
-    return uri and places.portable(joined(places.bases[number], uri), number)
+    return uri and places.portable(joined(places.folder(number), uri), number)
 
 
 def entry_of(record: ImageRecord, number: int) -> ImageEntry:

@@ -34,7 +34,7 @@ from imagefinder.stores.milvus.ledger import IMAGES, NOTES, MilvusLedger
 from imagefinder.stores.milvus.names import family, physical
 from imagefinder.stores.milvus.spaces import note_row
 from imagefinder.stores.milvus.store import MilvusStore
-from imagefinder.stores.milvus.table import Table, drop, names
+from imagefinder.stores.milvus.table import Table, create_tables, drop, names
 
 FORMAT = 1
 ABOUT = "collection"  # the note that says what it is
@@ -56,8 +56,7 @@ class ClusterCollection(Collection):
             if not self._notes.exists():
                 if not create:
                     raise missing(self._connection, self.name)
-                images.create()
-                self._notes.create()  # last: it makes the collection one
+                create_tables([images, self._notes])  # the notes last: they make the collection one
             self.ledger: MilvusLedger = MilvusLedger(images, self._notes, self.store)
             self._claims = Claims(self._notes, self._settle_names, place.owner)
             self._media_url = self._introduced()

@@ -68,12 +68,11 @@ class Collection(ABC):
 
     def places(self) -> Places:
         """Where the local images of each source are now."""
-        return Places(
-            {
-                number: self.media_base if base == FOLDER else base
-                for number, (_, base) in self.ledger.sources().items()
-            }
-        )
+        return Places(self._base)
+
+    def _base(self, source: int) -> str | None:
+        _, base = self.ledger.sources().get(source, ("", None))
+        return self.media_base if base == FOLDER else base
 
     @property
     def changes(self) -> int:

@@ -1,13 +1,14 @@
 """What others may change, read anew now and then."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
 
 from imagefinder.stores.milvus.freshness import newest
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 FOR = 2.0  # seconds
@@ -39,3 +40,48 @@ class Cached(Generic[Value]):
     def forget(self) -> None:
         """It has changed."""
         self._found = None
+
+
+class Known(Generic[Key, Value]):
+    """A table that others add to. A key that is not in what was read is looked for among the newest
+    there is, once in FOR seconds."""
+
+    def __init__(self, read: Callable[[], Mapping[Key, Value]]) -> None:
+        self._cached = Cached(read)
+        self._absent: dict[Key, float] = {}  # when each was looked for
+
+    def entries(self) -> Mapping[Key, Value]:
+        return Looking(self._cached.value(), self._newest)
+
+    def now(self) -> Mapping[Key, Value]:
+        return self._cached.now()
+
+    def forget(self) -> None:
+        self._cached.forget()
+        self._absent.clear()
+
+    def _newest(self, key: Key) -> Value:
+        found = self._cached.value()
+        looked = self._absent.get(key)
+        if key not in found and (looked is None or time.monotonic() - looked > FOR):
+            self._cached.forget()
+            found = self._cached.now()
+            if key not in found:
+                self._absent[key] = time.monotonic()
+        return found[key]
+
+
+class Looking(Mapping[Key, Value]):
+    """What was known at one moment; a key that is not in it is looked for."""
+
+    def __init__(self, known: Mapping[Key, Value], look: Callable[[Key], Value]) -> None:
+        self._known, self._look = known, look
+
+    def __getitem__(self, key: Key) -> Value:
+        return self._known[key] if key in self._known else self._look(key)
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -19,7 +19,7 @@ from imagefinder.stores.ids import key_of, possible
 from imagefinder.stores.ledger import Held, ImageEntry, SkippedEntry, Unseen
 from imagefinder.stores.ledger.seen import Seen
 from imagefinder.stores.media import FOLDER
-from imagefinder.stores.milvus.cached import Cached
+from imagefinder.stores.milvus.cached import Known
 from imagefinder.stores.milvus.spaces import Contents, MilvusSpaces, note_row
 from imagefinder.stores.milvus.table import AT_ONCE, Row, Table, literal
 
@@ -39,14 +39,14 @@ class MilvusLedger:
     def __init__(self, images: Table, notes: Table, store: Callable[[str], Contents]) -> None:
         self._images, self._notes = images, notes
         self.spaces = MilvusSpaces(notes, self, store)
-        self._sources = Cached(self._read_sources)
+        self._sources = Known(self._read_sources)
         self._seen: dict[int, Seen] = {}  # by source
         self._changes = 0  # made through this object
 
     # sources
 
     def sources(self) -> Mapping[int, tuple[str, str]]:
-        return self._sources.value()
+        return self._sources.entries()
 
     def source(self, root: str, base: str) -> int:
         sources = self._sources.now()

@@ -1,7 +1,9 @@
 """Rows of facts in Milvus: what the ledger of a cluster is kept in."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -26,8 +28,8 @@ class Table:
     name: str  # in Milvus
     columns: Mapping[str, int]
 
-    def create(self) -> None:
-        """Does nothing where it is there."""
+    def define(self) -> None:
+        """Does nothing where it is there. `create_tables` brings it into the server's memory."""
         from pymilvus import DataType
 
         client = self.connection.client()
@@ -43,15 +45,15 @@ class Table:
             indexes.add_index(column)
         schema.add_field(NOTHING, DataType.FLOAT_VECTOR, dim=2)
         indexes.add_index(NOTHING, index_type="FLAT", metric_type="L2")
-        self.connection.call(
-            lambda client: client.create_collection(
-                self.name,
-                schema=schema,
-                index_params=indexes,
-                consistency_level="Session",
-                timeout=CALL_SECONDS,
+
+        def define(client: Client) -> None:
+            client.create_collection(
+                self.name, schema=schema, consistency_level="Session", timeout=CALL_SECONDS
             )
-        )
+            # not waited for: to load waits for it, and this would look once in half a second only
+            client.create_index(self.name, indexes, timeout=CALL_SECONDS, sync=False)
+
+        self.connection.call(define)
 
     def exists(self) -> bool:
         """Whether it is there."""
@@ -133,6 +135,15 @@ class Table:
             collection=self.name,
         )
         return sorted(found, key=lambda row: str(row["key"]))
+
+
+def create_tables(tables: Sequence[Table]) -> None:
+    """One after the other, and then into the server's memory together, which takes seconds. Those
+    that are there stay as they are."""
+    for table in tables:
+        table.define()
+    with ThreadPoolExecutor(len(tables)) as threads:
+        deque(threads.map(lambda table: table.connection.load(table.name), tables), 0)
 
 
 def names(connection: Connection) -> list[str]:
