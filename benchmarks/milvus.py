@@ -110,9 +110,10 @@ def added(
         collection.add_space(SpaceEntry(SPACE, f"{IMPORTED}bench", rows.shape[1], ""))
     store = collection.store(SPACE)
     source = collection.ledger.source("/photographs", "/photographs")
-    cpu, first_second, insert, ledger = server.cpu_seconds(), perf_counter(), 0.0, 0.0
-    for start in range(first, size, BATCH):
-        numbers = range(start, min(start + BATCH, size))
+    cpu_before, start = server.cpu_seconds(), perf_counter()
+    insert, ledger = 0.0, 0.0
+    for number in range(first, size, BATCH):
+        numbers = range(number, min(number + BATCH, size))
         begun = perf_counter()
         store.upsert(list(map(record, numbers)), rows[numbers.start : numbers.stop])
         insert += perf_counter() - begun
@@ -123,7 +124,7 @@ def added(
     store.optimize()
     build = perf_counter() - begun
     server.settled_segments(lambda: segments(collection, store))
-    cpu, took = server.cpu_seconds() - cpu, perf_counter() - first_second
+    cpu, took = server.cpu_seconds() - cpu_before, perf_counter() - start
     return Added(size, insert, ledger, build, cpu - took * server.idle_cores())
 
 
@@ -194,8 +195,7 @@ def told(course: Course) -> Iterator[Figure]:
         yield Figure(f"{of}: disk", (step.disk_bytes / 1e6,), "MB")
         yield from of_searching(of, step.search)
     yield Figure(f"{index}: memory of a server without images", (course.nothing / 1e6,), "MB")
-    memory = an_image(lambda step: step.memory)
-    yield Figure(f"{index}: memory an image", memory, "bytes")
+    yield Figure(f"{index}: memory an image", an_image(lambda step: step.memory), "bytes")
     yield Figure(f"{index}: disk an image", an_image(lambda step: step.disk_bytes), "bytes")
 
 

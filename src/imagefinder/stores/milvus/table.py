@@ -1,14 +1,12 @@
 """Rows of facts in Milvus: what the ledger of a cluster is kept in."""
 
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from imagefinder.ahead import chunks
+from imagefinder.ahead import ahead, chunks
 from imagefinder.stores.milvus.connection import CALL_SECONDS, Client, Connection
 
 Row: TypeAlias = Mapping[str, str | int]  # column -> value; all have `key` and `body`
@@ -54,6 +52,10 @@ class Table:
             client.create_index(self.name, indexes, timeout=CALL_SECONDS, sync=False)
 
         self.connection.call(define)
+
+    def load(self) -> None:
+        """Into the server's memory. Waits."""
+        self.connection.load(self.name)
 
     def exists(self) -> bool:
         """Whether it is there."""
@@ -142,8 +144,8 @@ def create_tables(tables: Sequence[Table]) -> None:
     that are there stay as they are."""
     for table in tables:
         table.define()
-    with ThreadPoolExecutor(len(tables)) as threads:
-        deque(threads.map(lambda table: table.connection.load(table.name), tables), 0)
+    for _ in ahead(Table.load, tables, workers=len(tables), window=len(tables)):
+        pass
 
 
 def names(connection: Connection) -> list[str]:
