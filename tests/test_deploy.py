@@ -14,10 +14,6 @@ from container.recipe import read_stages
 from imagefinder.stores.milvus.address import parse_address
 
 ROOT = Path(__file__).resolve().parents[1]
-measured = pytest.mark.skipif(
-    not capacity_page.MEASURED.exists(),
-    reason="there are no results of `python -m benchmarks milvus` yet: it takes half an hour",
-)
 DEPLOY = ROOT / "deploy" / "milvus"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 VALUES = {
@@ -147,7 +143,6 @@ def test_the_chart_knows_every_key(size: str) -> None:
         assert set(values) <= CHART[part], part
 
 
-@measured
 @pytest.mark.parametrize(
     "file", [capacity_page.PAGE, *capacity_page.files()], ids=lambda file: file.name
 )
@@ -157,7 +152,6 @@ def test_page_and_files_say_what_the_results_say(file: Path) -> None:
     )
 
 
-@measured
 @pytest.mark.parametrize("size", ["100m", "1b"])
 def test_the_nodes_hold_all_images_and_answer_all_searches(size: str) -> None:
     plan, values = capacity.plan(size), VALUES[size]["queryNode"]
@@ -176,7 +170,6 @@ def test_the_nodes_hold_all_images_and_answer_all_searches(size: str) -> None:
         assert ssd >= plan.images * plan.unit.ssd
 
 
-@measured
 def test_a_million_images_fit_into_one_process() -> None:
     plan = capacity.plan("1m")
     resources = VALUES["1m"]["standalone"]["resources"]
