@@ -11,7 +11,10 @@ SERVICE ?= http://127.0.0.1:$(PORT)
 IMAGE_PATH ?= $(DEMO_QUERY)
 IMAGE ?= imagefinder
 ENGINE ?= docker
+# Test files run side by side, as many as the machine has cores. WORKERS=0: one after the other.
+WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 UV := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-progress \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 
@@ -35,10 +38,10 @@ stop: run-env ## stop what `make run` or `make run-container` started
 	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)
 
 test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
-	@$(PYTEST) -m "not torch and not emulated and not slow and not browser and not milvus and not ray" $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not torch and not emulated and not slow and not browser and not milvus and not ray" $(ARGS)
 
 test-all: all-env ## run every test, installing what they need
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) $(ARGS)
 
 check: format lint types layers containers docs ## check format, lint, types, layers, docs, locks and layout
 	@$(PYTEST) -q tests/test_project.py tests/test_locks.py
