@@ -29,7 +29,6 @@ from benchmarks.page import provenance
 from benchmarks.results import number
 
 PAGE = ROOT / "docs" / "explanation" / "capacity.md"
-MEASURED = ROOT / "benchmarks" / "results" / "milvus.json"
 DEPLOY = ROOT / "deploy" / "milvus"
 TABLE = re.compile(r"<!-- plan: (\w+) -->\n.*?<!-- end -->\n", re.DOTALL)
 SIZE = re.compile(r"^(?P<key>[ -]*[\w-]+: )\S+(?P<mark>\s*# plan: (?P<what>[\w ]+))$", re.MULTILINE)
@@ -39,9 +38,7 @@ STEPS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # GiB, as machi
 
 
 def write() -> None:
-    """Bring page and files up to date, once there are results."""
-    if not MEASURED.exists():
-        return
+    """Bring page and files up to date."""
     for file in (PAGE, *files()):
         file.write_text(rendered(file))
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.milvus_server import milvus_address, milvus_programs, milvus_server, new_server
 from tests.ray_cluster import ray_nodes
-from tests.ray_runs import many_pictures, worker_notes
+from tests.ray_runs import many_pictures, no_thread_left, worker_notes
 
 __all__ = [  # fixtures
     "many_pictures",
@@ -15,6 +15,7 @@ __all__ = [  # fixtures
     "milvus_programs",
     "milvus_server",
     "new_server",
+    "no_thread_left",
     "ray_nodes",
     "worker_notes",
 ]

@@ -1,6 +1,7 @@
 """What tests of indexing on Ray share: many pictures, what workers did, what is in a collection."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def worker_notes(tmp_path: Path) -> Path:
     folder = tmp_path / "notes"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def no_thread_left() -> Iterator[None]:
+    """Of Ray Data's. One that asks for an object when we have let go of the cluster is connected to
+    it anew, by Ray itself, and then this process dies a minute after the cluster."""
+    before = set(threading.enumerate())
+    yield
+    assert set(threading.enumerate()) <= before
 
 
 def contents(finder: ImageFinder) -> dict[str, tuple[object, bytes]]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.ray,
     pytest.mark.slow,
+    pytest.mark.usefixtures("no_thread_left"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Ray warns of itself
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # and leaves its processes' pipes open
 ]

@@ -64,9 +64,10 @@ class Dataset:
                 num_gpus=self.crew.gpus or None,
             )
         try:
-            batches = data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-            for batch in batches:
-                yield from batch["answer"].to_pylist()
+            # not `iter_batches`, which leaves a thread behind each time
+            for bundle in data.iter_internal_ref_bundles():
+                for block in ray.get(bundle.block_refs):
+                    yield from block["answer"].to_pylist()
         except ray.exceptions.ObjectLostError:
             return  # an answer went with a machine: what is missing goes around again
         except ray.exceptions.RayError as error:
