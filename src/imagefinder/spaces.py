@@ -7,8 +7,8 @@ from threading import Event
 
 from imagefinder.decode import DecodeLimits
 from imagefinder.errors import CollectionError, ImageFinderError, UsageError
-from imagefinder.ingest import Filler, no_one
-from imagefinder.models import find_model
+from imagefinder.ingest import Deriver, Filler, no_one
+from imagefinder.models import AdaptedModel, find_model
 from imagefinder.search import Computing
 from imagefinder.session import Session
 from imagefinder.types import Distance, FillReport, Skipped, SpaceStatus
@@ -56,7 +56,9 @@ class Spaces:
         """Make the space of a model, or go on with it: embed every image that it lacks."""
         self.session.collection()  # a missing one is told before anything is fetched
         space = self.session.make_space(find_model(model), distance)
+        derived = self._derive(space, None, stop, on_progress)
         report = self._filler(space, stop, on_progress, on_skipped).all(failed=True)
+        report.added += derived
         self.session.optimizer.poke(self.session.store(space), after_run=True)
         return report
 
@@ -79,8 +81,11 @@ class Spaces:
             except ImageFinderError as error:
                 log.warning("the space %s is %s images behind: %s", entry.name, count, error)
                 continue
+            derived = self._derive(entry.name, ids, stop)
             filler = self._filler(entry.name, stop)
-            yield filler.all() if ids is None else filler.some(ids)
+            report = filler.all() if ids is None else filler.some(ids)
+            report.added += derived
+            yield report
             self.session.optimizer.poke(self.session.store(entry.name))
 
     def use(self, name: str) -> None:
@@ -105,6 +110,25 @@ class Spaces:
                 )
             self.session.drop(space)
             collection.drop_space(space)
+
+    def _derive(
+        self,
+        space: str,
+        ids: Sequence[str] | None,
+        stop: Event | None,
+        on_progress: Callable[[int, int | None], None] = no_one,
+    ) -> int:
+        """Fill the space of an adapted model, as far as its base model's space has the images; how
+        many those were."""
+        model, collection = self.session.model(space), self.session.collection()
+        if not isinstance(model, AdaptedModel):
+            return 0
+        wanted = model.description.fingerprint
+        for entry in collection.ledger.spaces.entries().values():
+            if entry.fingerprint == wanted and entry.distance == "cosine":
+                derive = Deriver(collection, space, entry.name, model.projection, stop, on_progress)
+                return derive.all() if ids is None else derive.some(ids)
+        return 0
 
     def _filler(
         self,

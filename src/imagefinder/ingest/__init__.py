@@ -9,8 +9,10 @@ overlap   folders within folders
 uploads   the same for images that are handed over as bytes
 twins     embeddings lent, in the other spaces, to images of the same bytes
 fill      a space brought up to date with what it lacks
+derive    the same for an adapted model's, of its base model's embeddings
 """
 
+from imagefinder.ingest.derive import Deriver
 from imagefinder.ingest.fill import Filler
 from imagefinder.ingest.overlap import as_parts
 from imagefinder.ingest.prune import check_whole
@@ -19,6 +21,7 @@ from imagefinder.ingest.uploads import Adder
 
 __all__ = [
     "Adder",
+    "Deriver",
     "Examining",
     "Filler",
     "IndexOptions",

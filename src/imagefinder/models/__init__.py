@@ -1,11 +1,13 @@
 """Vision models: the catalogue, and the way from a name to an embedder."""
 
+from imagefinder.models.adapted import AdaptedModel
 from imagefinder.models.catalog import DEFAULT_MODEL, catalog, model_row, names_with_text
 from imagefinder.models.model import Model, NetworkModel, OnFetch, RowModel, find_model, nobody
 from imagefinder.protocols import Embedder
 
 __all__ = [
     "DEFAULT_MODEL",
+    "AdaptedModel",
     "Model",
     "NetworkModel",
     "OnFetch",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from imagefinder.errors import ModelError, UsageError
+from imagefinder.models.adapted import AdaptedModel, is_adapted
 from imagefinder.models.catalog import catalog, no_such_model, package_rows
 from imagefinder.models.folder import GRAPHS
 from imagefinder.models.row import HubFile, ModelRow
@@ -85,6 +86,8 @@ def in_folder(folder: Path) -> Model:
             f"{folder}: its space would be called {name!r}, which cannot be;"
             " give the folder another name"
         )
+    if is_adapted(folder):
+        return AdaptedModel(folder, name)
     if any((folder / file).is_file() for file in GRAPHS):
         return FolderModel(folder, name)
     if not (folder / "config.json").is_file():
