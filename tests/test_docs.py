@@ -39,8 +39,11 @@ NOT_RUN = {  # how many blocks of a page are marked so
     "docs/how-to/cluster.md": 5,  # `pip install`; a bucket, another machine, containers, Kubernetes
     "docs/how-to/container.md": 11,  # a container engine
     "docs/how-to/models.md": 1,  # PyTorch and the real hub
+    "docs/how-to/evaluate.md": 1,  # `pip install`
+    "docs/how-to/dataset.md": 3,  # `pip install`; a shell of one's own
+    "docs/how-to/adapt.md": 2,  # labels of one's own
     "docs/how-to/web-page.md": 1,  # `pip install`
-    "docs/reference/cli.md": 5,  # folders that have moved; servers, Milvus; PyTorch
+    "docs/reference/cli.md": 6,  # folders that have moved; labels; servers, Milvus; PyTorch
     "docs/reference/http-api.md": 1,  # an address of nowhere
 }
 

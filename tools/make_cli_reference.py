@@ -31,6 +31,8 @@ GROUPS = {
         "models remove",
         "models convert",
     ),
+    "Measure and learn": ("evaluate", "adapt"),
+    "Data sets": ("dataset report", "dataset clean", "dataset split", "dataset export"),
     "Whole collections": ("collections", "backup", "restore", "delete-collection"),
 }
 REST = "More"  # commands that no group names yet
@@ -41,6 +43,7 @@ MARKS = {
     "relocate": "not run: the folders of the example are not there",
     "import": "first: imagefinder export embeddings.csv -c photos",
     "migrate": "not run: it needs a Milvus server",
+    "adapt": "not run: it needs a table of labels",
     "models convert": "not run: it needs PyTorch and the real hub",
 }
 PLACEHOLDERS = {int: "N", float: "N", str: "TEXT", Path: "FILE"}

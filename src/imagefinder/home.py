@@ -40,6 +40,11 @@ class Place:
         """What may be told to everyone: the whole path is nobody's business."""
         return self.path.name
 
+    @property
+    def models(self) -> Path:
+        """Where its adapted models are; a backup has them, too."""
+        return self.path / "models"
+
     def require(self) -> None:
         """Raises CollectionNotFoundError that names the collections there are."""
         if not self.exists:
@@ -72,6 +77,11 @@ class ClusterPlace:
     def title(self) -> str:
         """What may be told to everyone."""
         return self.address.name
+
+    @property
+    def models(self) -> Path:
+        """Where its adapted models are: on this machine."""
+        return Path(platformdirs.user_data_path("imagefinder", appauthor=False)) / "models"
 
 
 def find_place(where: str | Path, token: str | None = None) -> Place | ClusterPlace:

@@ -1,6 +1,8 @@
-"""What a service needs of a collection of this machine beside the methods of the library."""
+"""What a service, or learning from labels, needs of a collection of this machine beside the methods
+of the library."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from imagefinder.collection import Collection
 from imagefinder.decode import DecodeLimits
@@ -55,6 +57,11 @@ class Hosted:
     def title(self) -> str:
         """What the collection is called, without the place where it is."""
         return self._session.place.title
+
+    @property
+    def models_folder(self) -> Path:
+        """Where adapted models of the collection are kept."""
+        return self._session.place.models
 
     @property
     def limits(self) -> DecodeLimits:

@@ -1,7 +1,10 @@
 """Every command registers itself by being imported."""
 
 from imagefinder.cli import (
+    adapting,
+    dataset,
     downloading,
+    evaluating,
     gradio,
     indexing,
     migrating,
@@ -14,7 +17,10 @@ from imagefinder.cli import (
 )
 
 __all__ = [
+    "adapting",
+    "dataset",
     "downloading",
+    "evaluating",
     "gradio",
     "indexing",
     "migrating",

@@ -1,0 +1,166 @@
+"""imagefinder adapt"""
+
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imagefinder.cli.app import FAILURE, app
+from imagefinder.cli.evaluating import LabelOption, LabelsArgument
+from imagefinder.cli.opening import chosen, is_service, open_finder
+from imagefinder.cli.options import CollectionOption, DeviceOption, JsonOption
+from imagefinder.cli.output import note, plain, show_json, show_rows
+from imagefinder.cli.progress import BarProgress
+from imagefinder.errors import UsageError
+
+if TYPE_CHECKING:
+    from imagefinder.adapt import Adaptation
+    from imagefinder.evaluate.interval import Interval
+
+SHOWN = 5  # methods
+
+
+@app.command(epilog="Example:  imagefinder adapt labels.csv -c shop")
+def adapt(
+    labels: LabelsArgument = None,
+    collection: CollectionOption = None,
+    space: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The space to learn from.", show_default="the one in use"
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The new space.", show_default="SPACE-adapted"),
+    ] = None,
+    label: LabelOption = None,
+    test: Annotated[
+        float, typer.Option(metavar="SHARE", help="Of the labels, to be measured by.")
+    ] = 0.3,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="What divides them.")] = 0,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="SHARE",
+            help="Of matches above the threshold, how many are to be right.",
+            show_default="the threshold of the best F-beta",
+        ),
+    ] = None,
+    beta: Annotated[
+        float,
+        typer.Option(min=0.01, help="Of that: below 1 where precision counts more than recall."),
+    ] = 0.5,
+    folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="The model's folder, after which the space is called.",
+            show_default="in the collection",
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Learn from labels how to see images, and keep it as a space where it is better.
+
+    Only what is better on labels that nothing was learned from is kept, by more than chance; else
+    the exit status is 1, and nothing has changed."""
+    where = chosen(collection)
+    if is_service(where):
+        from imagefinder.home import not_here
+
+        raise not_here(where)
+    from imagefinder.adapt import Plan
+    from imagefinder.adapt import adapt as learn
+
+    if name and folder:
+        raise UsageError("--name or --output: the space is called as the model's folder is")
+    plan = Plan(label=label, test=test, seed=seed, precision=precision, beta=beta)
+    with (
+        open_finder(collection, device=device) as finder,
+        BarProgress("trying methods") as progress,
+    ):
+        result = learn(
+            finder,  # type: ignore[arg-type]  # no service: it is a `LocalFinder`
+            labels,
+            plan=plan,
+            space=space,
+            name=name,
+            folder=folder,
+            on_progress=progress,
+        )
+    if json:
+        show_json(as_json(result))
+    else:
+        show(result, collection)
+    if not result.kept:
+        raise typer.Exit(FAILURE)
+
+
+def show(result: "Adaptation", collection: str | None) -> None:
+    """What was tried, what came of it, and what to do with it."""
+    note(
+        f"learned from {result.train} images of {result.classes} classes,"
+        f" tested on {result.test} others (seed {result.seed})"
+    )
+    best = [(one.name, f"{one.mean:.3f}") for one in result.tried[:SHOWN]]
+    show_rows(("method", "mAP"), best, right="mAP")
+    difference = result.difference
+    print(
+        f"mAP on the test part: {result.before.value:.3f} as it is, {result.after.value:.3f}"
+        f" adapted: {difference.value:+.3f}"
+        f" (95%: {difference.low:+.3f} to {difference.high:+.3f})"
+    )
+    if not result.kept:
+        note(f"not kept: {why_not(result)}; nothing has changed")
+        return
+    matching = result.operating
+    print(
+        f"the same thing from a score of {matching.threshold:.3f}: precision"
+        f" {matching.precision:.3f}, recall {matching.recall:.3f} among pairs of the test part"
+    )
+    of = "" if collection is None else f" -c {shlex.quote(collection)}"
+    note(f"kept as the space {plain(result.space)}; the model is {plain(result.folder)}")
+    note(f"  to search by it: --space {plain(result.space)}")
+    note(f"  from now on: imagefinder models use {plain(result.space)}{of}")
+    note(f"  to be rid of it: imagefinder models drop {plain(result.space)}{of}")
+
+
+def why_not(result: "Adaptation") -> str:
+    """In words."""
+    if result.tried[0].name != result.method:
+        return "no method was better than the embeddings as they are"
+    if result.difference.low <= 0:
+        return "the difference is not greater than its interval"
+    return f"labels dealt out at random may make a difference of {result.chance:+.3f}"
+
+
+def as_json(result: "Adaptation") -> dict[str, object]:
+    """For programs."""
+
+    def interval(one: "Interval") -> dict[str, float]:
+        return {"value": one.value, "low": one.low, "high": one.high}
+
+    return {
+        "base": result.base,
+        "method": result.method,
+        "tried": {one.name: one.mean for one in result.tried},
+        "train": result.train,
+        "test": result.test,
+        "classes": result.classes,
+        "seed": result.seed,
+        "before": interval(result.before),
+        "after": interval(result.after),
+        "difference": interval(result.difference),
+        "chance": result.chance,
+        "operating": asdict(result.operating),
+        "kept": result.kept,
+        "space": result.space,
+        "folder": None if result.folder is None else str(result.folder),
+    }
