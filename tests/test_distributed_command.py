@@ -124,7 +124,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(
         env=environment,
         start_new_session=True,
     )
-    assert web.arrived.acquire(timeout=120)
+    assert web.arrived.acquire(timeout=300)
     os.killpg(process.pid, signal.SIGINT)
     Event().wait(1)
     web.before.clear()
