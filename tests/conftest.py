@@ -5,11 +5,14 @@ import signal
 
 import pytest
 
+from tests.commands import cli
+from tests.faint_classes import trees
 from tests.milvus_server import milvus_address, milvus_programs, milvus_server, new_server
 from tests.ray_cluster import ray_nodes
 from tests.ray_runs import many_pictures, no_thread_left, worker_notes
 
 __all__ = [  # fixtures
+    "cli",
     "many_pictures",
     "milvus_address",
     "milvus_programs",
@@ -17,6 +20,7 @@ __all__ = [  # fixtures
     "new_server",
     "no_thread_left",
     "ray_nodes",
+    "trees",
     "worker_notes",
 ]
 

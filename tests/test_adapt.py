@@ -5,47 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from imagefinder import ImageFinder, errors
 from imagefinder.adapt import Plan, adapt
 from imagefinder.adapt.choose import AS_IT_IS
-from imagefinder.testing import SIDE
-from tests.toy_models import write_model
-
-CLASSES = ("ash", "birch", "cedar", "elm")
-EACH = 50
-SIGNAL = 12  # of 255: what tells the classes apart, where everything else is as loud as can be
+from tests.faint_classes import CLASSES, EACH, write_classes
 
 
-def write_classes(folder: Path, *, seed: int = 1) -> None:
-    """Pictures whose class is a faint shade of one corner; the rest is noise."""
-    numbers = np.random.default_rng(seed)
-    for place, name in enumerate(CLASSES):
-        (folder / name).mkdir(parents=True)
-        for number in range(EACH):
-            pixels = numbers.integers(0, 256, (SIDE, SIDE, 3))
-            pixels[0, 0] = 100 + SIGNAL * np.array([place & 1, place >> 1, 0])
-            pixels[0, 0] += numbers.integers(0, 3, 3)
-            big = np.kron(pixels, np.ones((8, 8, 1))).astype(np.uint8)
-            Image.fromarray(big).save(folder / name / f"{number:02}.png")
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures in directories of classes, indexed by a model that keeps all there is to see."""
-    home = tmp_path_factory.mktemp("adapt")
-    write_classes(home / "photos")
-    write_model(home / "toy", dim=96)
-    with ImageFinder.open(home / "c", model=str(home / "toy")) as finder:
-        finder.index(home / "photos")
-    return home
-
-
-def test_what_separates_classes_is_learned(home: Path) -> None:
+def test_what_separates_classes_is_learned(trees: Path) -> None:
     told: list[tuple[int, int | None]] = []
-    with ImageFinder.open(home / "c") as finder:
-        found = adapt(finder, home / "photos", on_progress=lambda *progress: told.append(progress))
+    with ImageFinder.open(trees / "c") as finder:
+        found = adapt(finder, trees / "photos", on_progress=lambda *progress: told.append(progress))
         assert found.kept
         assert (found.base, found.space) == ("toy", "toy-adapted")
         assert (found.train + found.test, found.classes) == (len(CLASSES) * EACH, len(CLASSES))
@@ -61,7 +31,7 @@ def test_what_separates_classes_is_learned(home: Path) -> None:
         assert finder.status().model == "toy"
         states = {state.name: state for state in finder.spaces()}
         assert (states["toy-adapted"].images, states["toy-adapted"].behind) == (200, 0)
-        new = home / "new"
+        new = trees / "new"
         write_classes(new, seed=99)
         right = {"toy": 0, "toy-adapted": 0}
         for name in CLASSES:
@@ -74,16 +44,16 @@ def test_what_separates_classes_is_learned(home: Path) -> None:
         assert description["facts"]["seed"] == 0
         assert description["facts"]["mAP after"] == pytest.approx(found.after.value)
         with pytest.raises(errors.UsageError, match="there is such a space already"):
-            adapt(finder, home / "photos")
+            adapt(finder, trees / "photos")
         finder.drop_space("toy-adapted")
         assert finder.status().spaces == ("toy",)
-        assert adapt(finder, home / "photos").difference == found.difference  # the same again
+        assert adapt(finder, trees / "photos").difference == found.difference  # the same again
         finder.drop_space("toy-adapted")
 
 
-def test_noise_is_refused(home: Path, tmp_path: Path) -> None:
+def test_noise_is_refused(trees: Path, tmp_path: Path) -> None:
     numbers = np.random.default_rng(5)
-    with ImageFinder.open(home / "c") as finder:
+    with ImageFinder.open(trees / "c") as finder:
         rows = [f"{record.id},{numbers.choice(['x', 'y', 'z'])}" for record in finder.images()]
         table = tmp_path / "noise.csv"
         table.write_text("id,label\n" + "\n".join(rows) + "\n")
@@ -92,13 +62,13 @@ def test_noise_is_refused(home: Path, tmp_path: Path) -> None:
             assert not found.kept
             assert (found.space, found.folder) == (None, None)
         assert finder.status().spaces == ("toy",)
-    assert not (home / "c" / "models" / "noisy").exists()
+    assert not (trees / "c" / "models" / "noisy").exists()
 
 
-def test_a_threshold_has_the_precision_that_is_wanted(home: Path) -> None:
-    with ImageFinder.open(home / "c") as finder:
-        strict = adapt(finder, home / "photos", plan=Plan(precision=0.99), name="strict")
-        loose = adapt(finder, home / "photos", plan=Plan(precision=0.6), name="loose")
+def test_a_threshold_has_the_precision_that_is_wanted(trees: Path) -> None:
+    with ImageFinder.open(trees / "c") as finder:
+        strict = adapt(finder, trees / "photos", plan=Plan(precision=0.99), name="strict")
+        loose = adapt(finder, trees / "photos", plan=Plan(precision=0.6), name="loose")
         for name in ("strict", "loose"):
             finder.drop_space(name)
     assert strict.operating.precision > 0.9
@@ -106,9 +76,9 @@ def test_a_threshold_has_the_precision_that_is_wanted(home: Path) -> None:
     assert strict.operating.recall < loose.operating.recall
 
 
-def test_labels_may_stand_in_metadata(home: Path) -> None:
-    with ImageFinder.open(home / "m", model=str(home / "toy")) as finder:
-        table = home / "photos.csv"
+def test_labels_may_stand_in_metadata(trees: Path) -> None:
+    with ImageFinder.open(trees / "m", model=str(trees / "toy")) as finder:
+        table = trees / "photos.csv"
         rows = [
             f"photos/{name}/{number:02}.png,{name}" for name in CLASSES for number in range(EACH)
         ]
@@ -126,28 +96,28 @@ def test_labels_may_stand_in_metadata(home: Path) -> None:
         ({"plan": Plan(test=1.5)}, "must be a share between 0 and 1"),
     ],
 )
-def test_what_cannot_be_is_told(home: Path, options: dict[str, object], reason: str) -> None:
+def test_what_cannot_be_is_told(trees: Path, options: dict[str, object], reason: str) -> None:
     with (
-        ImageFinder.open(home / "c") as finder,
+        ImageFinder.open(trees / "c") as finder,
         pytest.raises(errors.UsageError, match=reason),
     ):
-        adapt(finder, home / "photos", **options)  # type: ignore[arg-type]
+        adapt(finder, trees / "photos", **options)  # type: ignore[arg-type]
 
 
-def test_too_few_labels_are_told(home: Path, tmp_path: Path) -> None:
+def test_too_few_labels_are_told(trees: Path, tmp_path: Path) -> None:
     table = tmp_path / "few.csv"
     table.write_text("id,label\nash/00.png,a\nelm/00.png,b\n")
     with (
-        ImageFinder.open(home / "c") as finder,
+        ImageFinder.open(trees / "c") as finder,
         pytest.raises(errors.UsageError, match="2 labelled images of 2 classes: too few"),
     ):
         adapt(finder, table)
 
 
-def test_imported_embeddings_are_told(home: Path, tmp_path: Path) -> None:
-    with ImageFinder.open(home / "c") as finder:
+def test_imported_embeddings_are_told(trees: Path, tmp_path: Path) -> None:
+    with ImageFinder.open(trees / "c") as finder:
         finder.export(tmp_path / "rows.npz")
     with ImageFinder.open(tmp_path / "other") as finder:
         finder.import_embeddings(tmp_path / "rows.npz", space="rows")
         with pytest.raises(errors.UsageError, match="rows: its embeddings were imported"):
-            adapt(finder, home / "photos")
+            adapt(finder, trees / "photos")

@@ -1,70 +1,39 @@
 """imagefinder adapt, as a person or a program runs it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from imagefinder import ImageFinder
-from imagefinder.cli.main import run
-from tests.test_adapt import CLASSES, EACH, write_classes
-from tests.toy_models import write_model
-
-Run = Callable[..., tuple[int, str, str]]
+from tests.commands import Run
+from tests.faint_classes import CLASSES, EACH
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of classes that a model does not tell apart, indexed by it."""
-    home = tmp_path_factory.mktemp("adapt")
-    write_classes(home / "photos")
-    write_model(home / "toy", dim=96)
-    with ImageFinder.open(home / "c", model=str(home / "toy")) as finder:
-        finder.index(home / "photos")
-    return home
-
-
-def test_a_person_learns_uses_and_takes_back(home: Path, cli: Run) -> None:
-    code, out, err = cli("adapt", home / "photos", "-c", home / "c", "--name", "trees")
+def test_a_person_learns_uses_and_takes_back(trees: Path, cli: Run) -> None:
+    code, out, err = cli("adapt", trees / "photos", "-c", trees / "c", "--name", "trees")
     assert code == 0
     assert "learned from 140 images of 4 classes, tested on 60 others (seed 0)" in err
     assert "mAP on the test part: 0.2" in out
     assert "as it is, 0.9" in out
     assert "the same thing from a score of 0." in out
-    assert f"imagefinder models use trees -c {home / 'c'}" in err
+    assert f"imagefinder models use trees -c {trees / 'c'}" in err
 
-    code, out, err = cli("models", "use", "trees", "-c", home / "c")
+    code, out, err = cli("models", "use", "trees", "-c", trees / "c")
     assert (code, err.split(";")[0]) == (0, "searches use trees now")
-    picture = home / "photos" / CLASSES[2] / "07.png"
-    code, out, _ = cli("search", picture, "-k", "9", "-c", home / "c", "--json")
+    picture = trees / "photos" / CLASSES[2] / "07.png"
+    code, out, _ = cli("search", picture, "-k", "9", "-c", trees / "c", "--json")
     hits = json.loads(out)["hits"]
     assert sum(hit["id"].startswith(CLASSES[2]) for hit in hits) >= 7
 
-    cli("models", "use", "toy", "-c", home / "c")
-    assert cli("models", "drop", "trees", "-c", home / "c", "--yes")[0] == 0
-    code, out, _ = cli("status", "-c", home / "c", "--json")
+    cli("models", "use", "toy", "-c", trees / "c")
+    assert cli("models", "drop", "trees", "-c", trees / "c", "--yes")[0] == 0
+    code, out, _ = cli("status", "-c", trees / "c", "--json")
     assert json.loads(out)["spaces"] == ["toy"]
-    code, _, err = cli("adapt", home / "photos", "-c", home / "c", "--name", "trees")
+    code, _, err = cli("adapt", trees / "photos", "-c", trees / "c", "--name", "trees")
     assert code == 0  # what was left of it is not in the way
 
 
-def test_a_program_reads_what_came_of_it(home: Path, cli: Run, tmp_path: Path) -> None:
+def test_a_program_reads_what_came_of_it(trees: Path, cli: Run, tmp_path: Path) -> None:
     options = ("--output", tmp_path / "oaks", "--json", "--seed", "3", "--test", "0.4")
-    code, out, _ = cli("adapt", home / "photos", "-c", home / "c", *options)
+    code, out, _ = cli("adapt", trees / "photos", "-c", trees / "c", *options)
     found = json.loads(out)
     assert (code, found["kept"], found["space"]) == (0, True, "oaks")
     assert found["train"] == 120 == len(CLASSES) * EACH - found["test"]
@@ -73,7 +42,7 @@ def test_a_program_reads_what_came_of_it(home: Path, cli: Run, tmp_path: Path) -
     assert json.loads((Path(found["folder"]) / "adapted.json").read_text())["facts"]["seed"] == 3
 
 
-def test_what_is_no_better_is_not_kept(home: Path, cli: Run, tmp_path: Path) -> None:
+def test_what_is_no_better_is_not_kept(trees: Path, cli: Run, tmp_path: Path) -> None:
     table = tmp_path / "noise.csv"
     lines = [
         f"{name}/{number:02}.png,{'xyz'[(7 * number + len(name)) % 3]}"
@@ -81,16 +50,16 @@ def test_what_is_no_better_is_not_kept(home: Path, cli: Run, tmp_path: Path) -> 
         for number in range(EACH)
     ]
     table.write_text("id,label\n" + "\n".join(lines) + "\n")
-    code, out, err = cli("adapt", table, "-c", home / "c", "--name", "noise")
+    code, out, err = cli("adapt", table, "-c", trees / "c", "--name", "noise")
     assert code == 1
     assert "not kept: " in err
     assert "nothing has changed" in err
-    code, out, _ = cli("status", "-c", home / "c", "--json")
+    code, out, _ = cli("status", "-c", trees / "c", "--json")
     assert "noise" not in json.loads(out)["spaces"]
 
 
-def test_what_cannot_be_is_told(home: Path, cli: Run) -> None:
-    code, _, err = cli("adapt", home / "photos", "-c", "http://127.0.0.1:9")
+def test_what_cannot_be_is_told(trees: Path, cli: Run) -> None:
+    code, _, err = cli("adapt", trees / "photos", "-c", "http://127.0.0.1:9")
     assert (code, err[:26]) == (2, "error: http://127.0.0.1:9:")
-    code, _, err = cli("adapt", home / "nowhere", "-c", home / "c", "--name", "x")
+    code, _, err = cli("adapt", trees / "nowhere", "-c", trees / "c", "--name", "x")
     assert (code, "no folder and no table" in err) == (1, True)

@@ -1,7 +1,6 @@
 """imagefinder evaluate, as a person or a program runs it."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +9,11 @@ from PIL import Image
 
 from imagefinder import ImageFinder
 from imagefinder.cli import evaluated, output
-from imagefinder.cli.main import run
 from imagefinder.labels import read_labels
+from tests.commands import Run
 from tests.pictures import picture
 from tests.serving import served
 from tests.toy_models import write_model
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process: exit code, stdout, stderr."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        out, err = capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    return call
 
 
 @pytest.fixture(autouse=True)

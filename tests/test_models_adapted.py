@@ -11,7 +11,7 @@ import pytest
 
 from imagefinder import ImageFinder, Skipped, errors
 from imagefinder.models import AdaptedModel, find_model
-from imagefinder.models.adapted import DESCRIPTION, PROJECTION, Description
+from imagefinder.models.description import DESCRIPTION, PROJECTION, Description
 from imagefinder.models.onnx.embedder import OnnxEmbedder
 from imagefinder.models.projected import Projection, save_adapted
 from tests.pictures import picture, write_pictures

@@ -19,7 +19,7 @@ from imagefinder.errors import UsageError
 from imagefinder.evaluate.interval import Interval, intervals
 from imagefinder.labels import read_labels
 from imagefinder.labels.split import split
-from imagefinder.models.adapted import Description
+from imagefinder.models.description import Description
 from imagefinder.models.projected import Projection, save_adapted
 from imagefinder.types import SpaceStatus
 

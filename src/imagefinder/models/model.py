@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from imagefinder.errors import ModelError, UsageError
-from imagefinder.models.adapted import AdaptedModel, is_adapted
+from imagefinder.models.adapted import AdaptedModel
 from imagefinder.models.catalog import catalog, no_such_model, package_rows
+from imagefinder.models.description import is_adapted
 from imagefinder.models.folder import GRAPHS
 from imagefinder.models.row import HubFile, ModelRow
 from imagefinder.protocols import Embedder
@@ -87,7 +88,7 @@ def in_folder(folder: Path) -> Model:
             " give the folder another name"
         )
     if is_adapted(folder):
-        return AdaptedModel(folder, name)
+        return AdaptedModel(folder, name, find_model)
     if any((folder / file).is_file() for file in GRAPHS):
         return FolderModel(folder, name)
     if not (folder / "config.json").is_file():

@@ -14,7 +14,7 @@ import numpy as np
 
 from imagefinder.arrays import Embedding, Embeddings, Pixels, Tensor, Tensors
 from imagefinder.errors import UsageError
-from imagefinder.models.adapted import DESCRIPTION, PROJECTION, Description, damaged
+from imagefinder.models.description import DESCRIPTION, PROJECTION, Description, damaged
 from imagefinder.protocols import Embedder
 from imagefinder.types import ModelSpec
 
