@@ -2,7 +2,8 @@
 
 from imagefinder.models.adapted import AdaptedModel
 from imagefinder.models.catalog import DEFAULT_MODEL, catalog, model_row, names_with_text
-from imagefinder.models.model import Model, NetworkModel, OnFetch, RowModel, find_model, nobody
+from imagefinder.models.model import NetworkModel, RowModel, find_model
+from imagefinder.models.named import Model, OnFetch, nobody
 from imagefinder.protocols import Embedder
 
 __all__ = [

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from imagefinder.errors import ModelError, UsageError
 from imagefinder.models.description import PROJECTION, Description, damaged, read_description
+from imagefinder.models.named import Model, OnFetch, nobody
 from imagefinder.protocols import Embedder
 from imagefinder.types import ModelSpec
 
 if TYPE_CHECKING:
-    from imagefinder.models.model import Model, OnFetch
     from imagefinder.models.projected import Projection
 
 
@@ -21,7 +21,7 @@ class AdaptedModel:
 
     folder: Path
     name: str
-    find: "Callable[[str], Model]" = field(repr=False, compare=False)
+    find: Callable[[str], Model] = field(repr=False, compare=False)
     calibration: tuple[float, float] | None = None
     spec: ModelSpec | None = None
     has_text: bool = False  # what was learned of pictures need not hold for words
@@ -47,12 +47,11 @@ class AdaptedModel:
         return self._base().present
 
     def load(
-        self, *, device: str = "auto", fetch: bool = True, on_fetch: "OnFetch | None" = None
+        self, *, device: str = "auto", fetch: bool = True, on_fetch: OnFetch = nobody
     ) -> Embedder:
         from imagefinder.models.projected import AdaptedEmbedder
 
-        told = {} if on_fetch is None else {"on_fetch": on_fetch}
-        base = self._base().load(device=device, fetch=fetch, **told)
+        base = self._base().load(device=device, fetch=fetch, on_fetch=on_fetch)
         description, projection = self.description, self.projection
         if base.spec.fingerprint != description.fingerprint:
             raise ModelError(
@@ -64,7 +63,7 @@ class AdaptedModel:
             raise damaged(self.folder / PROJECTION, f"it takes {len(projection.mean)} numbers")
         return AdaptedEmbedder(base, projection, self.name)
 
-    def _base(self) -> "Model":
+    def _base(self) -> Model:
         try:
             return self.find(self.description.base)
         except UsageError as error:
