@@ -23,6 +23,10 @@ def test_a_person_learns_uses_and_takes_back(trees: Path, cli: Run) -> None:
     hits = json.loads(out)["hits"]
     assert sum(hit["id"].startswith(CLASSES[2]) for hit in hits) >= 7
 
+    labels = ("evaluate", trees / "photos", "-c", trees / "c")
+    learned = "trees is adapted: only labels that it has not learned from say how good it is"
+    assert learned in cli(*labels)[2]
+    assert learned not in cli(*labels, "--space", "toy")[2]
     cli("models", "use", "toy", "-c", trees / "c")
     assert cli("models", "drop", "trees", "-c", trees / "c", "--yes")[0] == 0
     code, out, _ = cli("status", "-c", trees / "c", "--json")

@@ -145,6 +145,10 @@ def evaluate(
     else:
         show(evaluation)
     tell_left_out(subject.judgements, evaluation)
+    for name in subject.adapted:
+        note(
+            f"{plain(name)} is adapted: only labels that it has not learned from say how good it is"
+        )
     for failure in failed:
         note(
             f"{plain(failure.setting)}: {failure.measure} is {failure.value:.3f},"
@@ -176,11 +180,13 @@ def numbers(text: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is measured: a collection with its right answers, and the settings' names."""
+    """What is measured: a collection with its right answers, and the settings' names. Those that
+    are `adapted` may have learned these very answers."""
 
     finder: "ImageFinder"
     judgements: "Judgements"
     spaces: Sequence[str]
+    adapted: Sequence[str] = ()
 
 
 @contextmanager
@@ -193,14 +199,18 @@ def of_collection(
 ) -> Iterator[Subject]:
     """A collection as it is."""
     from imagefinder.labels import read_labels
+    from imagefinder.models.description import is_adapted
 
     with open_finder(collection, device=device) as finder:
-        known = {one.name for one in finder.spaces()}
-        for name in (name.strip() for space in spaces for name in space.split(",")):
+        known = {one.name: one for one in finder.spaces()}
+        used = [one.name for one in known.values() if one.in_use]
+        named = [name.strip() for space in spaces for name in space.split(",")]
+        for name in named:
             if name not in known:
                 there = ", ".join(sorted(known)) or "none"
                 raise UsageError(f"{name}: there is no such space here; there is: {there}")
-        yield Subject(finder, read_labels(labels, finder, label=label), spaces)
+        adapted = [name for name in named or used if is_adapted(Path(known[name].model))]
+        yield Subject(finder, read_labels(labels, finder, label=label), spaces, adapted)
 
 
 @contextmanager
