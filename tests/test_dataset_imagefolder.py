@@ -64,7 +64,8 @@ def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.filterwarnings("default")  # of what reads it
 @pytest.mark.usefixtures("no_network")
 def test_datasets_reads_it(photos: Path, tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     table = photos / "table.jsonl"
     told = [
         {"id": "a", "path": "cat/1.png", "class": "a/b", "part": "train", "n": 1, "mixed": 7,

@@ -70,12 +70,19 @@ def space_for(file: Path, imported: Imported, space: str | None, target: Collect
             f"{name}: that is the name of a model, and the file does not say that this version of"
             " it made the embeddings; give the space another name with --space"
         )
-    if not re.fullmatch(r"[^\W_][\w.-]*", name):
-        raise TransferError(
-            f"{name!r}: a space's name begins with a letter or digit, and has letters, digits, '-',"
-            " '_' and '.' only; give another one with --space"
-        )
+    if problem := name_problem(name, "--space"):
+        raise TransferError(problem)
     return SpaceEntry(name, f"{IMPORTED}{imported.model or name}", imported.dim, "")
+
+
+def name_problem(name: str, option: str) -> str:
+    """What is wrong with a space's name; `option` gives another. Empty for a good one."""
+    if re.fullmatch(r"[^\W_][\w.-]*", name):
+        return ""
+    return (
+        f"{name!r}: a space's name begins with a letter or digit, and has letters, digits, '-',"
+        f" '_' and '.' only; give another one with {option}"
+    )
 
 
 def model_space(imported: Imported, target: Collection) -> SpaceEntry | None:

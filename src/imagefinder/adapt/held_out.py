@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from imagefinder.adapt.examples import Examples
 from imagefinder.evaluate.measures import MEAN_PRECISION, measure
 from imagefinder.evaluate.rank import Ranking
+from imagefinder.evaluate.run import drawn
 from imagefinder.models.projected import Projection
 from imagefinder.same import unit
 
@@ -22,7 +23,7 @@ def mean_precisions(
     among the others; of more than `queries` as many are drawn, the same for the same seed. None is
     the embeddings as they are."""
     judgements = examples.judgements
-    asked = sorted(drawn(judgements.queries, queries, seed))
+    asked = drawn(judgements.queries, queries, seed)
     rankings = ranked(examples, projection, asked)
     return measure(judgements, asked, rankings, ks=(), beta=1)[MEAN_PRECISION]
 
@@ -34,7 +35,7 @@ def by_chance(
     the images at random. Queries are not independent of each other: they are searched for among
     the same few images, which the bootstrap over queries does not see, and this does."""
     numbers = np.random.default_rng(seed)
-    asked = sorted(drawn(examples.ids, queries, seed))
+    asked = drawn(examples.ids, queries, seed)
     before, after = (ranked(examples, each, asked) for each in (None, projection))
     differences = np.zeros(draws)
     for draw in range(draws):
@@ -69,11 +70,3 @@ def ranked(
         kept = [number for number in best.tolist() if examples.ids[number] not in copies][:DEPTH]
         rankings.append(Ranking(tuple(examples.ids[number] for number in kept), scores[kept]))
     return rankings
-
-
-def drawn(ids: Sequence[str], count: int, seed: int) -> list[str]:
-    """So many of the ids at random, or all."""
-    if len(ids) <= count:
-        return list(ids)
-    chosen = np.random.default_rng(seed).choice(len(ids), count, replace=False)
-    return [ids[number] for number in chosen]

@@ -1,7 +1,6 @@
 """Learned from one part of the labels, compared on the other, kept only where it is better."""
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,22 +16,19 @@ from imagefinder.adapt.methods import Method
 from imagefinder.adapt.threshold import Operating, at_threshold, operating_point
 from imagefinder.errors import UsageError
 from imagefinder.evaluate.interval import Interval, intervals
+from imagefinder.ingest import no_one
 from imagefinder.labels import read_labels
 from imagefinder.labels.split import split
 from imagefinder.models.description import Description
 from imagefinder.models.projected import Projection, save_adapted
+from imagefinder.takeover import name_problem
 from imagefinder.types import SpaceStatus
 
 if TYPE_CHECKING:
     from imagefinder.local import LocalFinder
 
-NAME = re.compile(r"[^\W_][\w.-]*")
 DRAWS, CHANCE_QUERIES = 200, 200
 BEFORE, AFTER, DIFFERENCE = "before", "after", "difference"
-
-
-def nobody(done: int, total: int | None) -> None:
-    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ def adapt(
     space: str | None = None,
     name: str | None = None,
     folder: Path | None = None,
-    on_progress: Callable[[int, int | None], None] = nobody,
+    on_progress: Callable[[int, int | None], None] = no_one,
 ) -> Adaptation:
     """Learn a projection of a space's embeddings from labels (see `read_labels`), and keep it as a
     space of its own, called `name`, where it makes mAP greater by more than its 95% interval, and
@@ -144,11 +140,8 @@ def base_of(finder: "LocalFinder", space: str | None) -> SpaceStatus:
 
 def free_name(finder: "LocalFinder", name: str) -> str:
     """Raises UsageError for one that a space has, or none can have."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{name!r}: a space's name begins with a letter or digit, and has letters, digits, '-',"
-            " '_' and '.' only; give another one with --name"
-        )
+    if problem := name_problem(name, "--name"):
+        raise UsageError(problem)
     if name in {state.name for state in finder.spaces()}:
         raise UsageError(
             f"{name}: there is such a space already; give another name with --name, or delete it:"

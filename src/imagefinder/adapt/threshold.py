@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imagefinder.adapt.examples import Examples
-from imagefinder.adapt.held_out import drawn
+from imagefinder.evaluate.measures import f_measure
+from imagefinder.evaluate.run import drawn
 from imagefinder.models.projected import Projection
 from imagefinder.same import unit
 
@@ -38,8 +39,7 @@ def operating_point(
     precisions, recalls, thresholds = precision_recall_curve(right, scores)
     precisions, recalls = precisions[:-1], recalls[:-1]  # the last point has no threshold
     if precision is None:
-        below = beta**2 * precisions + recalls
-        quality = (1 + beta**2) * precisions * recalls / np.where(below > 0, below, 1)
+        quality = f_measure(precisions, recalls, beta)
     else:
         quality = np.where(precisions >= precision, 2 + recalls, precisions)
     best = int(np.argmax(quality))
@@ -66,7 +66,7 @@ def pairs(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """(pairs,) each: the scores of all pairs of images, and whether they are of one class. Pairs of
     copies are left out: they are the same anyway. Of many images as many as IMAGES are drawn."""
-    some = examples.of_ids(drawn(list(examples.ids), IMAGES, seed))
+    some = examples.of_ids(drawn(examples.ids, IMAGES, seed))
     rows = some.rows if projection is None else unit(projection(some.rows))
     first, second = np.triu_indices(len(some), k=1)
     groups, classes = np.array(some.groups), np.array(some.classes)

@@ -8,13 +8,12 @@ import typer
 from imagefinder.cli.app import app
 from imagefinder.cli.datasets import (
     as_json,
-    counted,
     summarise,
     tell_cleaned,
     tell_dropped,
     tell_skipped,
 )
-from imagefinder.cli.opening import table_columns
+from imagefinder.cli.opening import limits_of, table_columns
 from imagefinder.cli.options import (
     DeviceOption,
     IdColumnOption,
@@ -22,12 +21,11 @@ from imagefinder.cli.options import (
     LocationColumnOption,
     MegapixelsOption,
 )
-from imagefinder.cli.output import note, plain, show_json
+from imagefinder.cli.output import counted, note, plain, show_json
 from imagefinder.cli.progress import BarProgress
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagefinder.decode import DecodeLimits
     from imagefinder.protocols import Embedder
 
 dataset = typer.Typer(
@@ -94,7 +92,7 @@ def report(
             open_source(source, columns=table_columns(id_column, location_column)),
             label=label,
             embedder=embedder(device) if map and drawn else None,
-            limits=limits(max_megapixels),
+            limits=limits_of(max_megapixels),
             seed=seed,
             on_progress=progress,
         )
@@ -257,7 +255,7 @@ def export(
             directory,
             label=label,
             split=split,
-            limits=limits(max_megapixels),
+            limits=limits_of(max_megapixels),
             on_progress=progress,
         )
     if json:
@@ -309,10 +307,3 @@ def embedder(device: str) -> "Embedder":
     from imagefinder.models import load_embedder
 
     return load_embedder(device=device)
-
-
-def limits(max_megapixels: float | None) -> "DecodeLimits":
-    """As the option says."""
-    from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
-
-    return DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from imagefinder.cli.output import human_bytes, note, plain, show_rows
+from imagefinder.cli.output import counted, human_bytes, note, plain, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,8 +79,3 @@ def tell_skipped(skipped: "Sequence[Skipped]", count: int) -> None:
         note(f"  skipped {plain(problem.uri)}: {plain(problem.reason)}")
     if count > SHOWN:
         note(f"  and {count - SHOWN:,} more")
-
-
-def counted(count: int, thing: str, plural: str = "s") -> str:
-    """`1 image`, `2 images`."""
-    return f"{count:,} {thing}{'' if count == 1 else plural}"

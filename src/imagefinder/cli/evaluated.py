@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from imagefinder.cli.output import note, plain, show_rows
+from imagefinder.cli.output import counted, note, plain, show_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,11 +60,6 @@ def tell_left_out(judgements: "Judgements", evaluation: "Evaluation") -> None:
                 f"{plain(setting.name)} lacks {counted(setting.missing, 'image')} that was searched"
                 " with, which count as searches that find nothing"
             )
-
-
-def counted(count: int, thing: str, plural: str = "s") -> str:
-    """`1 image`, `2 images`."""
-    return f"{count:,} {thing}{'' if count == 1 else plural}"
 
 
 def as_json(evaluation: "Evaluation", failed: "Sequence[Failure]") -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import FAILURE, app
-from imagefinder.cli.evaluated import as_json, counted, show, tell_left_out
+from imagefinder.cli.evaluated import as_json, show, tell_left_out
 from imagefinder.cli.opening import open_finder, table_columns
 from imagefinder.cli.options import (
     CollectionOption,
@@ -18,7 +18,7 @@ from imagefinder.cli.options import (
     JsonOption,
     LocationColumnOption,
 )
-from imagefinder.cli.output import note, plain, show_json
+from imagefinder.cli.output import counted, note, plain, show_json
 from imagefinder.cli.progress import BarProgress, FetchProgress, IndexProgress
 from imagefinder.errors import SourceError, UsageError
 

@@ -6,6 +6,7 @@ from imagefinder.config import read_settings
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
+    from imagefinder.decode import DecodeLimits
     from imagefinder.finder import ImageFinder
     from imagefinder.sources import TableColumns
     from imagefinder.types import Distance
@@ -20,21 +21,24 @@ def open_finder(
 ) -> "ImageFinder":
     """The collection of the option, the environment, or the default. Downloads are drawn."""
     from imagefinder.cli.progress import FetchProgress
-    from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
     from imagefinder.finder import ImageFinder
 
-    limits = (
-        DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
-    )
     where = chosen(collection)
     return ImageFinder.open(
         where,
         model=model,
-        limits=limits,
+        limits=limits_of(max_megapixels),
         api_key=token_of(where),
         device=device,
         on_fetch=FetchProgress(),
     )
+
+
+def limits_of(max_megapixels: float | None) -> "DecodeLimits":
+    """How large an image may be, as the option says."""
+    from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
+
+    return DEFAULT_LIMITS if max_megapixels is None else DecodeLimits(max_megapixels=max_megapixels)
 
 
 def chosen(collection: str | None) -> str:

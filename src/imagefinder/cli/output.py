@@ -76,6 +76,11 @@ def printable(cell: object) -> str:
     return escape(plain(cell))
 
 
+def counted(count: int, thing: str, plural: str = "s") -> str:
+    """`1 image`, `2 images`."""
+    return f"{count:,} {thing}{'' if count == 1 else plural}"
+
+
 def human_bytes(count: float) -> str:
     """1536 -> 1.5 kB, in powers of 1000 as disks are sold."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from imagefinder.ahead import ahead
 from imagefinder.dataset.columns import Column
 from imagefinder.dataset.gather import Examiner, Gatherer
-from imagefinder.dataset.looks import Sample, Shade, places
+from imagefinder.dataset.looks import Sample, Shade
 from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
 from imagefinder.labels.groups import copies
-from imagefinder.projection import Method, Points
+from imagefinder.projection import Method, Points, project
 from imagefinder.protocols import Progress, Source
 from imagefinder.types import Skipped
 
@@ -109,7 +109,7 @@ def finished(where: str, found: Gatherer) -> Description:
     """What was gathered, with what can be said only when everything is there."""
     sample = found.sample()
     rows = np.stack([one.row for one in sample if one.row is not None]) if found.embedded else None
-    projection = None if rows is None else places(rows)
+    projection = None if rows is None else project(rows)
     return Description(
         where=where,
         widths=np.array(found.widths, dtype=np.int64),

@@ -6,8 +6,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imagefinder.arrays import Embedding, Embeddings, Pixels
-from imagefinder.projection import Projection, project
+from imagefinder.arrays import Embedding, Pixels
 
 LEVELS = 6  # of each channel, by which colours are put together
 SHADES = 14  # colours of a palette
@@ -115,8 +114,3 @@ class Reservoir(Generic[Item]):
     def all(self) -> list[Item]:
         """The sample."""
         return [self._kept[place] for place in sorted(self._kept)]
-
-
-def places(rows: Embeddings) -> Projection:
-    """Where the images are on the map."""
-    return project(rows)

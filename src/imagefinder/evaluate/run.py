@@ -156,10 +156,15 @@ def sample(queries: Sequence[str], count: int, seed: int) -> list[str]:
         raise SourceError(
             "no image has a right answer: no other one has its label, but for copies of it"
         )
-    if len(queries) <= count:
-        return list(queries)
-    drawn = np.random.default_rng(seed).choice(len(queries), count, replace=False)
-    return [queries[number] for number in np.sort(drawn)]
+    return drawn(queries, count, seed)
+
+
+def drawn(ids: Sequence[str], count: int, seed: int) -> list[str]:
+    """So many of the ids at random, in their order, or all."""
+    if len(ids) <= count:
+        return list(ids)
+    chosen = np.random.default_rng(seed).choice(len(ids), count, replace=False)
+    return [ids[number] for number in np.sort(chosen)]
 
 
 def per_class(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
+from imagefinder.sources.columns import plain_name
 from imagefinder.types import MetadataValue
 
 LABELS = ("label", "class", "category", "target", "breed")  # the first that there is
@@ -25,11 +26,6 @@ def first_of(names: Sequence[str], usual: Iterable[str]) -> str | None:
     """The first of the usual names that is there, whatever its capitals and separators."""
     found = {plain_name(name): name for name in reversed(names)}
     return next((found[plain_name(name)] for name in usual if plain_name(name) in found), None)
-
-
-def plain_name(name: str) -> str:
-    """`Image_Class`, `imageClass` and `image class` are one name."""
-    return "".join(filter(str.isalnum, name)).lower()
 
 
 def as_text(cell: Cell) -> str | None:

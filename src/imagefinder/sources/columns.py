@@ -57,17 +57,17 @@ def _named(names: Sequence[str], wanted: str | None, option: str, table: str) ->
     if wanted is None:
         return None
     for name in names:
-        if _plain(name) == _plain(wanted):
+        if plain_name(name) == plain_name(wanted):
             return name
     raise SourceError(f"{table}: no column {wanted} ({option}); it has {_listed(names)}")
 
 
 def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
-    found = {_plain(name): name for name in reversed(names)}
+    found = {plain_name(name): name for name in reversed(names)}
     return next((found[name] for name in usual if name in found), None)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """`Image_URL`, `imageUrl` and `image url` are one name."""
     return "".join(filter(str.isalnum, name)).lower()
 
