@@ -59,8 +59,9 @@ class Balancer:
 
     def _dialled(self) -> tuple[int, socket.socket]:
         """The next service that takes a connection. Raises OSError when none does."""
-        for _ in self.ports:
-            port = self.ports[next(self._turn) % len(self.ports)]
+        first = next(self._turn)  # a second turn would be another's, too, and miss a service
+        for other in range(len(self.ports)):
+            port = self.ports[(first + other) % len(self.ports)]
             # refused, or taken and reset by one that is just being killed: nothing was sent yet
             with suppress(OSError):
                 return port, socket.create_connection(("127.0.0.1", port), SECONDS)

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,38 @@ def test_several_processes_write_and_read_at_once(
         assert store.count() == len(everything)
         assert store.get(list(everything)).keys() == everything
         assert {each.id for each, _ in store.scan()} == everything
+
+
+def test_a_search_waits_for_a_row_that_is_just_being_written_anew(
+    connection: Connection, milvus_address: str
+) -> None:
+    """Milvus finds it, looks its values up, and says "incomplete" where they were taken away."""
+    rows, done = drawn(200), threading.Event()
+    store = emptied(connection, "rewritten")
+    store.upsert(numbered(200), rows)
+
+    def rewrite() -> None:
+        with closing(connected(milvus_address)) as other:
+            mine = MilvusStore.open(other, "rewritten")
+            while not done.is_set():
+                mine.upsert(numbered(40), rows[:40])
+
+    def search() -> None:
+        with closing(connected(milvus_address)) as other:
+            mine = MilvusStore.open(other, "rewritten")
+            for _ in range(60):  # of all of them about ten meet such a row
+                assert ids(mine.search(rows[:1], 3)[0])[0] == "00000"
+
+    with ThreadPoolExecutor(5) as pool:
+        writing = [pool.submit(rewrite) for _ in range(2)]
+        searching = [pool.submit(search) for _ in range(3)]
+        try:
+            for each in searching:
+                each.result()
+        finally:
+            done.set()
+        for each in writing:
+            each.result()
 
 
 def test_what_another_process_has_written_is_seen_at_the_newest_level(

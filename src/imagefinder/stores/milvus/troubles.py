@@ -25,6 +25,7 @@ NOT_YET = (
     "not ready", "closed channel", "no available shard", "channel not available",
     "channel not found", "delegator closed", "not fully loaded", "release it first",
     "node not match", "node offline",
+    "incomplete query result",  # a search found a row that was just being written anew
 )  # fmt: skip
 
 LONGEST = 300  # characters of what the server says
