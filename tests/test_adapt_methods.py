@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from imagefinder.adapt.choose import parts
 from imagefinder.adapt.examples import Examples
 from imagefinder.adapt.held_out import mean_precisions
 from imagefinder.adapt.methods import discriminant, methods, neighbours, whitening, within
-from imagefinder.adapt.threshold import at_threshold, operating_point, pairs
+from imagefinder.adapt.threshold import at_threshold, operating_point
 from imagefinder.models.projected import Projection
 
 
@@ -73,7 +72,7 @@ def test_the_choice_depends_on_what_there_is() -> None:
 def test_mean_precision_is_that_by_hand() -> None:
     # cosines to a: b 0.96, c 0.8, d 0.6; to b: a 0.96, c 0.936, d 0.8
     some = examples([[1, 0], [0.96, 0.28], [0.8, 0.6], [0.6, 0.8]], "xyxy")
-    found = mean_precisions(some, None, queries=10, seed=0)
+    found = mean_precisions(some, queries=10, seed=0)
     # a finds c second; b finds d third; c (a 0.8, b 0.936, d 0.96) finds a third; d finds b second
     assert found == pytest.approx([1 / 2, 1 / 3, 1 / 3, 1 / 2])
 
@@ -82,8 +81,8 @@ def test_copies_are_neither_found_nor_in_two_folds() -> None:
     rows = noise(60, 4).tolist()
     some = examples(rows, "xyz" * 20, [number // 2 for number in range(60)])
     twins = Examples(some.ids, some.rows, some.classes, ["same"] * 60, some.groups)
-    assert len(mean_precisions(twins, None, queries=60, seed=0)) == 0  # no query is left
-    for learned, asked in parts(some, 0):
+    assert len(mean_precisions(twins, queries=60, seed=0)) == 0  # no query is left
+    for learned, asked in some.folds(0):
         assert not set(learned.groups) & set(asked.groups)
         assert len(learned) + len(asked) == 60
 
@@ -91,18 +90,19 @@ def test_copies_are_neither_found_nor_in_two_folds() -> None:
 def test_a_threshold_by_hand() -> None:
     # pairs: ab 0.96 right, ac 0.8, bc 0.936, cd 0.96 right, bd 0.8, ad 0.6
     some = examples([[1, 0], [0.96, 0.28], [0.8, 0.6], [0.6, 0.8]], "xxyy")
-    scores, right = pairs(some, None, 0)
+    scored = some.scored(0)
+    scores, right = scored
     assert scores == pytest.approx([0.96, 0.8, 0.6, 0.936, 0.8, 0.96], abs=1e-3)
     assert right.tolist() == [True, False, False, False, False, True]
-    found = operating_point(some, None, precision=0.9, beta=1, seed=0)
+    found = operating_point(scored, precision=0.9, beta=1)
     assert (found.precision, found.recall) == (1, 1)
     assert found.threshold == pytest.approx(0.96, abs=1e-3)
-    at = at_threshold(some, None, 0.9, seed=0)
+    at = at_threshold(scored, 0.9)
     assert (at.precision, at.recall) == (pytest.approx(2 / 3), 1)
-    nothing = at_threshold(some, None, 1.1, seed=0)
+    nothing = at_threshold(scored, 1.1)
     assert (nothing.precision, nothing.recall) == (0, 0)
 
 
 def test_pairs_of_copies_do_not_count() -> None:
     some = examples([[1, 0], [1, 0], [0, 1]], "xxy", [0, 0, 1])
-    assert len(pairs(some, None, 0)[0]) == 2
+    assert len(some.scored(0)[0]) == 2

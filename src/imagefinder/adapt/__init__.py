@@ -1,11 +1,12 @@
 """Embeddings that fit the user's own labels: transfer learning without a graphics card.
 
-examples   labelled images with the embeddings that they have
-methods    what may be learned: linear projections
-choose     which of them, by cross-validation
-held_out   how good rankings are among examples that nothing was learned from
-threshold  the score from which two images show the same
-run        learned, compared on what was held out, and kept only where it is better
+evidence        what is known of images, and what embeddings are worth by it; there are two kinds
+examples        labelled images, measured by the mAP of held_out, learned from by methods
+liked           judged pairs, measured by pair_precision, learned from by pair_methods
+read            which of them a user has
+choose          which method, by cross-validation over folds
+threshold       the score from which two images show the same
+run             learned, compared on what was held out, and kept only where it is better
 """
 
 from imagefinder.adapt.run import Adaptation, Plan, adapt

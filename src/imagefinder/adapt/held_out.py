@@ -1,64 +1,69 @@
-"""How good rankings are among examples that nothing was learned from."""
+"""How good rankings are among labelled images that nothing was learned from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imagefinder.adapt.examples import Examples
+from imagefinder.adapt.evidence import Comparison
+from imagefinder.evaluate.interval import intervals
 from imagefinder.evaluate.measures import MEAN_PRECISION, measure
 from imagefinder.evaluate.rank import Ranking
 from imagefinder.evaluate.run import drawn
-from imagefinder.models.projected import Projection
-from imagefinder.same import unit
+
+if TYPE_CHECKING:
+    from imagefinder.adapt.examples import Examples
 
 DEPTH = 1000  # images of a ranking
+DRAWS = 200
 
 
-def mean_precisions(
-    examples: Examples, projection: Projection | None, *, queries: int, seed: int
-) -> NDArray[np.float64]:
+def mean_precisions(examples: "Examples", *, queries: int, seed: int) -> NDArray[np.float64]:
     """(queries,): the average precision of each query, every example being one and searched for
-    among the others; of more than `queries` as many are drawn, the same for the same seed. None is
-    the embeddings as they are."""
+    among the others; of more than `queries` as many are drawn, the same for the same seed."""
     judgements = examples.judgements
     asked = drawn(judgements.queries, queries, seed)
-    rankings = ranked(examples, projection, asked)
-    return measure(judgements, asked, rankings, ks=(), beta=1)[MEAN_PRECISION]
+    return measure(judgements, asked, ranked(examples, asked), ks=(), beta=1)[MEAN_PRECISION]
+
+
+def compared(before: "Examples", after: "Examples", *, queries: int, seed: int) -> Comparison:
+    """mAP by the embeddings of both, and the difference query by query."""
+    low, high = (mean_precisions(each, queries=queries, seed=seed) for each in (before, after))
+    values = {"before": low, "after": high, "difference": high - low}
+    return Comparison(**intervals(values, seed=seed))
 
 
 def by_chance(
-    examples: Examples, projection: Projection, *, queries: int, draws: int, seed: int
+    before: "Examples", after: "Examples", *, queries: int, seed: int, draws: int = DRAWS
 ) -> NDArray[np.float64]:
-    """(draws,): by how much mAP would be greater with the projection, were the labels dealt out to
-    the images at random. Queries are not independent of each other: they are searched for among
-    the same few images, which the bootstrap over queries does not see, and this does."""
+    """(draws,): by how much mAP would be greater after, were the labels dealt out to the images at
+    random. Queries are not independent of each other: they are searched for among the same few
+    images, which the bootstrap over queries does not see, and this does."""
     numbers = np.random.default_rng(seed)
-    asked = drawn(examples.ids, queries, seed)
-    before, after = (ranked(examples, each, asked) for each in (None, projection))
+    asked = drawn(before.ids, queries, seed)
+    rankings = [ranked(each, asked) for each in (before, after)]
     differences = np.zeros(draws)
     for draw in range(draws):
-        dealt = [examples.classes[place] for place in numbers.permutation(len(examples))]
-        judgements = replace(examples, classes=dealt).judgements
+        dealt = [before.classes[place] for place in numbers.permutation(len(before))]
+        judgements = replace(before, classes=dealt).judgements
         # a query that is alone with its label counts 0 both times
         known = set(judgements.queries)
         kept = [number for number, id in enumerate(asked) if id in known]
         names = [asked[number] for number in kept]
         low, high = (
             measure(judgements, names, [each[number] for number in kept], ks=(), beta=1)
-            for each in (before, after)
+            for each in rankings
         )
         if names:
             differences[draw] = (high[MEAN_PRECISION] - low[MEAN_PRECISION]).mean()
     return differences
 
 
-def ranked(
-    examples: Examples, projection: Projection | None, queries: Sequence[str]
-) -> list[Ranking]:
+def ranked(examples: "Examples", queries: Sequence[str]) -> list[Ranking]:
     """The ranking of each query among the other examples."""
-    rows = examples.rows if projection is None else unit(projection(examples.rows))
+    rows = examples.rows
     place = {id: number for number, id in enumerate(examples.ids)}
     judgements = examples.judgements
     rankings = []

@@ -12,18 +12,20 @@ from imagefinder.models.projected import Projection
 # (n, dim) unit rows, their classes, a seed -> what was learned of them
 Method: TypeAlias = Callable[[Embeddings, Sequence[str], int], Projection]
 
+Shrinkage: TypeAlias = float | Literal["auto"]
+
 SIZES = (16, 32, 64, 128)  # dimensions that are kept
 MANY = 2000  # images; with more, neighbours take too long to be learned
 ROUNDS = 100
 # Of covariances: how far towards one that is the same in every direction, between 0 and 1. Few
 # images need much; much hides differences that are faint in the embeddings. Ledoit and Wolf (2004).
-SHRINKAGES: tuple[float | Literal["auto"], ...] = ("auto", 0.1, 0.01, 0.001)
+SHRINKAGES: tuple[Shrinkage, ...] = ("auto", 0.1, 0.01, 0.001)
 
 
 def methods(images: int, dim: int, classes: int) -> Mapping[str, Method]:
     """Those that so many images allow, by name."""
     most = min(dim, images - 1)
-    sizes = [size for size in SIZES if size < most]
+    sizes = sizes_below(most)
     found: dict[str, Method] = {f"whitening, {size}": whitening(size) for size in sizes}
     kept = min(classes - 1, most)
     for shrinkage in SHRINKAGES:
@@ -34,6 +36,11 @@ def methods(images: int, dim: int, classes: int) -> Mapping[str, Method]:
     if images <= MANY:
         found |= {f"neighbourhoods, {size}": neighbours(size) for size in sizes[1:2]}
     return found
+
+
+def sizes_below(most: int) -> list[int]:
+    """How many dimensions may be kept."""
+    return [size for size in SIZES if size < most]
 
 
 def whitening(size: int) -> Method:
@@ -50,27 +57,39 @@ def whitening(size: int) -> Method:
     return fit
 
 
-def within(shrinkage: float | Literal["auto"]) -> Method:
+def within(shrinkage: Shrinkage) -> Method:
     """Directions in which images of one class differ count for less: within-class covariance
     normalisation (Hatch and Stolcke 2006)."""
 
     def fit(rows: Embeddings, classes: Sequence[str], seed: int) -> Projection:
-        from sklearn.covariance import LedoitWolf, ShrunkCovariance
-
-        estimate = (
-            LedoitWolf(assume_centered=True)
-            if shrinkage == "auto"
-            else ShrunkCovariance(assume_centered=True, shrinkage=shrinkage)
-        )
-        covariance = estimate.fit(rows - class_means(rows, classes)).covariance_
-        values, directions = np.linalg.eigh(covariance)
-        values = np.maximum(values, np.finfo(np.float32).eps * values.max())
-        return projection(rows.mean(axis=0), directions / np.sqrt(values) @ directions.T)
+        spread = covariance(rows - class_means(rows, classes), shrinkage)
+        return projection(rows.mean(axis=0), whitener(spread))
 
     return fit
 
 
-def discriminant(size: int, shrinkage: float | Literal["auto"]) -> Method:
+def covariance(differences: NDArray[np.floating], shrinkage: Shrinkage) -> NDArray[np.float64]:
+    """(dim, dim): of rows whose mean is 0."""
+    from sklearn.covariance import LedoitWolf, ShrunkCovariance
+
+    estimate = (
+        LedoitWolf(assume_centered=True)
+        if shrinkage == "auto"
+        else ShrunkCovariance(assume_centered=True, shrinkage=shrinkage)
+    )
+    found: NDArray[np.float64] = estimate.fit(differences).covariance_
+    return found
+
+
+def whitener(spread: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(dim, dim): after it, what varied by this covariance varies alike in every direction."""
+    values, directions = np.linalg.eigh(spread)
+    values = np.maximum(values, np.finfo(np.float32).eps * values.max())
+    found: NDArray[np.float64] = directions / np.sqrt(values) @ directions.T
+    return found
+
+
+def discriminant(size: int, shrinkage: Shrinkage) -> Method:
     """Linear discriminant analysis (Fisher 1936): the directions in which classes differ most
     against the differences within them."""
 

@@ -1,24 +1,21 @@
-"""Learned from one part of the labels, compared on the other, kept only where it is better."""
+"""Learned from one part of what is known, compared on the other, kept only where it is better."""
 
 import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from imagefinder.adapt.choose import AS_IT_IS, Tried, choose, fitted, parts
-from imagefinder.adapt.examples import Examples, read_examples
-from imagefinder.adapt.held_out import by_chance, mean_precisions
-from imagefinder.adapt.methods import Method
+from imagefinder.adapt.choose import AS_IT_IS, Tried, choose
+from imagefinder.adapt.evidence import Evidence
+from imagefinder.adapt.read import read_evidence
 from imagefinder.adapt.threshold import Operating, at_threshold, operating_point
 from imagefinder.errors import UsageError
-from imagefinder.evaluate.interval import Interval, intervals
+from imagefinder.evaluate.interval import Interval
 from imagefinder.ingest import no_one
-from imagefinder.labels import read_labels
-from imagefinder.labels.split import split
 from imagefinder.models.description import Description
 from imagefinder.models.projected import Projection, save_adapted
 from imagefinder.takeover import name_problem
@@ -27,20 +24,18 @@ from imagefinder.types import SpaceStatus
 if TYPE_CHECKING:
     from imagefinder.local import LocalFinder
 
-DRAWS, CHANCE_QUERIES = 200, 200
-BEFORE, AFTER, DIFFERENCE = "before", "after", "difference"
+_E = TypeVar("_E", bound=Evidence)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is decided before anything is learned. `label` is the column of labels, `test` the share
-    of the labelled images that nothing is learned from. Matching is to have this `precision`, or
-    else the best F-beta."""
+    of the labelled images, or pairs, that nothing is learned from. Matching is to have this
+    `precision`, or else the best F-beta."""
 
     label: str | None = None
     test: float = 0.3
     seed: int = 0
-    queries: int = 2000
     precision: float | None = None
     beta: float = 0.5
 
@@ -50,16 +45,18 @@ class Adaptation:
     """What was learned, and what it is worth on the part that nothing was learned from. `kept` says
     whether it is better by more than chance; then `space` has it, and `folder` the model.
 
-    `chance` is the difference that labels dealt out at random stay below 99 times in 100.
-    `operating` is the threshold, chosen on the first part, with the precision and recall that pairs
-    of the test part have above it."""
+    `train` and `test` are so many of a `kind`, as "images of 4 classes"; their `measure` is mAP of
+    labelled images, and AP of pairs. `chance` is the difference that labels dealt out at random
+    stay below 99 times in 100. `operating` is the threshold, chosen on the first part, with the
+    precision and recall that pairs of the test part have above it."""
 
     base: str
     method: str
-    tried: Sequence[Tried]
+    tried: Sequence[Tried[Any]]
+    kind: str
+    measure: str
     train: int
     test: int
-    classes: int
     seed: int
     before: Interval
     after: Interval
@@ -81,44 +78,55 @@ def adapt(
     folder: Path | None = None,
     on_progress: Callable[[int, int | None], None] = no_one,
 ) -> Adaptation:
-    """Learn a projection of a space's embeddings from labels (see `read_labels`), and keep it as a
-    space of its own, called `name`, where it makes mAP greater by more than its 95% interval, and
-    than chance, on labels that it has not seen. The space in use stays in use. The model is a
-    `folder`, whose name the space then has, by default one within the collection. `on_progress`
-    gets the methods tried and their total.
+    """Learn a projection of a space's embeddings from labels (see `read_labels`) or from a table of
+    pairs (see `read_liked`), and keep it as a space of its own, called `name`, where it makes mAP
+    greater by more than its 95% interval, and than chance, on what it has not seen. The space in
+    use stays in use. The model is a `folder`, whose name the space then has, by default one within
+    the collection. `on_progress` gets the methods tried and their total.
 
     Raises UsageError, SourceError for labels that cannot be used, MissingExtraError."""
     plan = plan or Plan()
     base = base_of(finder, space)
     name = free_name(finder, folder.name if folder else name or f"{base.name}-adapted")
-    examples = read_examples(finder, read_labels(labels, finder, label=plan.label), base.name)
-    learned, held = halves(examples, plan)
-    tried = choose(learned, seed=plan.seed, on_progress=on_progress)
+    evidence = read_evidence(finder, labels, plan.label, base.name)
+    result, projection = learned(evidence, base.name, plan, on_progress)
+    return stored(finder, result, projection, base, name, folder) if result.kept else result
+
+
+def learned(
+    evidence: _E, base: str, plan: Plan, on_progress: Callable[[int, int | None], None]
+) -> tuple[Adaptation, Projection]:
+    """The best projection, and what it is worth."""
+    known, held = evidence.halves(plan.test, plan.seed)
+    tried = choose(known, seed=plan.seed, on_progress=on_progress)
     best = next(one for one in tried if one.name != AS_IT_IS)
-    projection = fitted(best.fit, learned, plan.seed)
-    assert projection is not None
-    found = compared(held, projection, plan)
-    difference = found[DIFFERENCE]
-    chance = beyond_chance(held, projection, plan)
-    kept = tried[0] is best and difference.low > 0 and difference.value > chance
+    assert best.fit is not None  # it is only of embeddings as they are
+    projection = best.fit(known, plan.seed)
+    after = held.projected(projection)
+    comparison = held.compared(after, plan.seed)
+    chance = float(np.percentile(held.by_chance(after, plan.seed), 99))
     result = Adaptation(
-        base=base.name,
+        base=base,
         method=best.name,
         tried=tried,
-        train=len(learned),
+        kind=evidence.kind,
+        measure=evidence.measure,
+        train=len(known),
         test=len(held),
-        classes=len(set(examples.classes)),
         seed=plan.seed,
-        before=found[BEFORE],
-        after=found[AFTER],
-        difference=difference,
+        before=comparison.before,
+        after=comparison.after,
+        difference=comparison.difference,
         chance=chance,
-        operating=at_threshold(
-            held, projection, threshold(learned, best.fit, plan), seed=plan.seed
-        ),
-        kept=kept,
+        operating=at_threshold(after.scored(plan.seed), threshold(known, best, plan)),
+        kept=tried[0] is best and beyond_chance(comparison.difference, chance),
     )
-    return stored(finder, result, projection, base, name, folder) if kept else result
+    return result, projection
+
+
+def beyond_chance(difference: Interval, chance: float) -> bool:
+    """Whether a difference is one that others may rely on. See decision 17."""
+    return difference.low > 0 and difference.value > chance
 
 
 def base_of(finder: "LocalFinder", space: str | None) -> SpaceStatus:
@@ -150,47 +158,14 @@ def free_name(finder: "LocalFinder", name: str) -> str:
     return name
 
 
-def halves(examples: Examples, plan: Plan) -> tuple[Examples, Examples]:
-    """To learn from, and to be measured by. Raises UsageError where one has nothing to find."""
-    train, test = split(
-        examples.ids, examples.class_of, examples.groups, test=plan.test, seed=plan.seed
-    )
-    learned, held = examples.of_ids(train), examples.of_ids(test)
-    if not held.judgements.queries or not learned.judgements.queries:
-        raise UsageError(
-            "in one of the two parts no image has another one of its class; label more images, or"
-            " choose another share for the test: --test"
-        )
-    return learned, held
-
-
-def compared(held: Examples, projection: Projection, plan: Plan) -> dict[str, Interval]:
-    """mAP without and with the projection, and the difference by the same queries."""
-    before = mean_precisions(held, None, queries=plan.queries, seed=plan.seed)
-    after = mean_precisions(held, projection, queries=plan.queries, seed=plan.seed)
-    values = {BEFORE: before, AFTER: after, DIFFERENCE: after - before}
-    return intervals(values, seed=plan.seed)
-
-
-def beyond_chance(held: Examples, projection: Projection, plan: Plan) -> float:
-    """What the difference has to be greater than. See `by_chance`."""
-    draws = by_chance(held, projection, queries=CHANCE_QUERIES, draws=DRAWS, seed=plan.seed)
-    return float(np.percentile(draws, 99))
-
-
-def threshold(learned: Examples, fit: Method | None, plan: Plan) -> float:
+def threshold(known: _E, best: Tried[_E], plan: Plan) -> float:
     """The mean of those that are chosen on each fold by what was learned from the others: what was
     learned from lies nearer together than what comes later."""
-    chosen = [
-        operating_point(
-            asked,
-            fitted(fit, known, plan.seed),
-            precision=plan.precision,
-            beta=plan.beta,
-            seed=plan.seed,
-        ).threshold
-        for known, asked in parts(learned, plan.seed)
-    ]
+    assert best.fit is not None
+    chosen = []
+    for some, asked in known.folds(plan.seed):
+        scored = asked.projected(best.fit(some, plan.seed)).scored(plan.seed)
+        chosen.append(operating_point(scored, precision=plan.precision, beta=plan.beta).threshold)
     return float(np.mean(chosen))
 
 
@@ -210,10 +185,10 @@ def stored(
         "space": base.name,
         "learned from": result.train,
         "tested on": result.test,
-        "classes": result.classes,
+        "kind": result.kind,
         "seed": result.seed,
-        "mAP before": result.before.value,
-        "mAP after": result.after.value,
+        f"{result.measure} before": result.before.value,
+        f"{result.measure} after": result.after.value,
         "difference": [result.difference.low, result.difference.high],
     }
     fingerprint = finder.collection.ledger.spaces.entries()[base.name].fingerprint

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imagefinder.cli.app import FAILURE, app
-from imagefinder.cli.evaluating import LabelOption, LabelsArgument
+from imagefinder.cli.evaluating import LabelOption
 from imagefinder.cli.opening import chosen, is_service, open_finder
 from imagefinder.cli.options import CollectionOption, DeviceOption, JsonOption
 from imagefinder.cli.output import note, plain, show_json, show_rows
@@ -21,10 +21,20 @@ if TYPE_CHECKING:
 
 SHOWN = 5  # methods
 
+EvidenceArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[LABELS]",
+        help="A folder with a directory for each class, a table with labels, or one of pairs with"
+        " the columns query, id and liked. Without it, labels are in the collection's metadata.",
+        show_default=False,
+    ),
+]
+
 
 @app.command(epilog="Example:  imagefinder adapt labels.csv -c shop")
 def adapt(
-    labels: LabelsArgument = None,
+    labels: EvidenceArgument = None,
     collection: CollectionOption = None,
     space: Annotated[
         str | None,
@@ -67,7 +77,7 @@ def adapt(
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    """Learn from labels how to see images, and keep it as a space where it is better.
+    """Learn from labels, or from liked pairs, how to see images: a space where it is better.
 
     Only what is better on labels that nothing was learned from is kept, by more than chance; else
     the exit status is 1, and nothing has changed."""
@@ -106,15 +116,15 @@ def adapt(
 def show(result: "Adaptation", collection: str | None) -> None:
     """What was tried, what came of it, and what to do with it."""
     note(
-        f"learned from {result.train} images of {result.classes} classes,"
+        f"learned from {result.train} {result.kind},"
         f" tested on {result.test} others (seed {result.seed})"
     )
     best = [(one.name, f"{one.mean:.3f}") for one in result.tried[:SHOWN]]
-    show_rows(("method", "mAP"), best, right="mAP")
+    show_rows(("method", result.measure), best, right=result.measure)
     difference = result.difference
     print(
-        f"mAP on the test part: {result.before.value:.3f} as it is, {result.after.value:.3f}"
-        f" adapted: {difference.value:+.3f}"
+        f"{result.measure} on the test part: {result.before.value:.3f} as it is,"
+        f" {result.after.value:.3f} adapted: {difference.value:+.3f}"
         f" (95%: {difference.low:+.3f} to {difference.high:+.3f})"
     )
     if not result.kept:
@@ -153,7 +163,8 @@ def as_json(result: "Adaptation") -> dict[str, object]:
         "tried": {one.name: one.mean for one in result.tried},
         "train": result.train,
         "test": result.test,
-        "classes": result.classes,
+        "kind": result.kind,
+        "measure": result.measure,
         "seed": result.seed,
         "before": interval(result.before),
         "after": interval(result.after),

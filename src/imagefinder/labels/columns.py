@@ -8,6 +8,7 @@ from imagefinder.types import MetadataValue
 
 LABELS = ("label", "class", "category", "target", "breed")  # the first that there is
 QUERY, RELEVANT, RELEVANCE = "query", "relevant", "relevance"  # of a ground truth
+LIKED = "liked"  # of pairs: whether an image belongs to a query
 
 Cell: TypeAlias = MetadataValue
 
@@ -20,6 +21,11 @@ def label_column(names: Sequence[str], wanted: str | None) -> str | None:
 def is_truth(names: Sequence[str]) -> bool:
     """Whether a table with these columns is a ground truth: queries and their right answers."""
     return all(first_of(names, [name]) is not None for name in (QUERY, RELEVANT))
+
+
+def is_liked(names: Sequence[str]) -> bool:
+    """Whether a table with these columns holds judged pairs."""
+    return all(first_of(names, [name]) is not None for name in (QUERY, LIKED))
 
 
 def first_of(names: Sequence[str], usual: Iterable[str]) -> str | None:

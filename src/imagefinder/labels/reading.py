@@ -60,11 +60,14 @@ def is_table(where: Where) -> bool:
 
 def is_ground_truth(where: Where) -> bool:
     """Whether this is a table of queries and their right answers."""
+    return is_truth(columns_of(where))
+
+
+def columns_of(where: Where) -> tuple[str, ...]:
+    """Those of a table of this machine, by its first row; none of anything else."""
     path = Path(local_path(os.fspath(where))).expanduser()
-    if not is_table(where) or not path.is_file():
-        return False
-    first = next(good_rows(path), None)
-    return first is not None and is_truth(tuple(first.cells))
+    first = next(good_rows(path), None) if is_table(where) and path.is_file() else None
+    return () if first is None else tuple(first.cells)
 
 
 def is_flat(where: Where) -> bool:

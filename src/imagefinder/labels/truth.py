@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imagefinder.errors import SourceError
 from imagefinder.labels.columns import QUERY, RELEVANCE, RELEVANT, Cell, as_text, first_of
 from imagefinder.labels.judgements import Judgements
-from imagefinder.labels.places import names_of
+from imagefinder.labels.places import meant
 from imagefinder.sources.row import BadRow, Row
 
 if TYPE_CHECKING:
@@ -34,14 +34,14 @@ def read_truth(finder: "ImageFinder", table: Path, rows: Iterable[Row | BadRow])
     unknown = 0
     for row in rows:
         cells = row.cells if isinstance(row, Row) else {}
-        query = id_of(as_text(cell_of(cells, QUERY)), table, ids)
+        query = meant(as_text(cell_of(cells, QUERY)), table, ids)
         if query is None:
             unknown += 1
             continue
         grade = grade_of(cell_of(cells, RELEVANCE), f"{table}: {row}")
         right = answers.setdefault(query, {})
         for text in several(cell_of(cells, RELEVANT), ids):
-            id = id_of(text, table, ids)
+            id = meant(text, table, ids)
             if id is None:
                 unknown += 1
             elif grade > 0:
@@ -55,13 +55,6 @@ def cell_of(cells: Mapping[str, Cell], name: str) -> Cell:
     """What a row has in the column of this name, if any."""
     column = first_of(tuple(cells), [name])
     return None if column is None else cells[column]
-
-
-def id_of(text: str | None, table: Path, ids: Mapping[str, str]) -> str | None:
-    """The image of the collection that a table means."""
-    if text is None:
-        return None
-    return next((ids[name] for name in names_of(text, table) if name in ids), None)
 
 
 def several(cell: Cell, known: Mapping[str, str]) -> Sequence[str]:
