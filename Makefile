@@ -22,7 +22,7 @@ export PYTHON VENV IMAGE_PATH
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV IMAGEFINDER_COLLECTION
 .DEFAULT_GOAL := help
 .PHONY: help run request stop test test-all check format lint types layers containers docs docs-serve \
-	screenshots bench bench-models lock wheel build run-container clean run-env dev-env all-env
+	notebooks screenshots bench bench-models lock wheel build run-container clean run-env dev-env all-env
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ docs: dev-env ## build the documentation into site/
 
 docs-serve: dev-env ## serve the documentation while you write it
 	@$(BIN)/mkdocs serve
+
+notebooks: dev-env ## run the notebooks anew, with what they show
+	@$(BIN)/python tools/run_notebooks.py
 
 screenshots: all-env ## make the pictures of the page anew, for the docs and the README
 	@$(BIN)/python tools/make_screenshots.py

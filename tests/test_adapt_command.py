@@ -35,6 +35,17 @@ def test_a_person_learns_uses_and_takes_back(trees: Path, cli: Run) -> None:
     assert code == 0  # what was left of it is not in the way
 
 
+def test_hits_below_a_score_are_left_out(trees: Path, cli: Run) -> None:
+    searched = ("search", "id:ash/00.png", "-k", "5", "-c", trees / "c")
+    scores = [hit["score"] for hit in json.loads(cli(*searched, "--json")[1])["hits"]]
+    least = scores[2]
+    _, out, _ = cli(*searched, "--min-score", repr(least), "--json")
+    assert [hit["score"] for hit in json.loads(out)["hits"]] == scores[:3]
+    code, out, err = cli(*searched, "--min-score", "1.5")
+    assert (code, out) == (0, "")
+    assert err == f"no image has a score of 1.5; the closest has {scores[0]:.3f}\n"
+
+
 def test_a_program_reads_what_came_of_it(trees: Path, cli: Run, tmp_path: Path) -> None:
     options = ("--output", tmp_path / "oaks", "--json", "--seed", "3", "--test", "0.4")
     code, out, _ = cli("adapt", trees / "photos", "-c", trees / "c", *options)

@@ -59,6 +59,14 @@ def search(
         bool,
         typer.Option("--exclude-same", help="Leave out the query itself and its copies."),
     ] = False,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SCORE",
+            help="Only images with this score or more, as `adapt` tells one for matching.",
+            show_default=False,
+        ),
+    ] = None,
     open: Annotated[bool, typer.Option("--open", help="Show the pictures in the browser.")] = False,
     collection: CollectionOption = None,
     space: SpaceOption = None,
@@ -71,20 +79,23 @@ def search(
     with open_finder(
         collection, model=model, max_megapixels=max_megapixels, device=device
     ) as finder:
-        hits = finder.search(
+        found = finder.search(
             list(query), k, filter=filter, exact=exact, exclude_same=exclude_same, space=space
         )
+        hits = [hit for hit in found if min_score is None or hit.score >= min_score]
         known = finder.spaces()
         pictured = at_hand(finder, hits) if open else hits
     names = space.split(",") if space else [one.name for one in known if one.in_use]
     used = [one for one in known if one.name in names]
     scores = "fused" if len(used) > 1 else "".join(one.distance for one in used)
     if json:
-        found = [as_json(hit) for hit in hits]
-        show_json({"model": ",".join(names), "scores": scores, "hits": found})
+        shown = [as_json(hit) for hit in hits]
+        show_json({"model": ",".join(names), "scores": scores, "hits": shown})
     else:
         show_hits(hits, SCORES[scores])
-        if not hits:
+        if found and not hits:
+            note(f"no image has a score of {min_score:g}; the closest has {found[0].score:.3f}")
+        elif not hits:
             some = any(one.images for one in used)
             note("no image matches" if some else "the collection has no images yet")
     for one in used:
