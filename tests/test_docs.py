@@ -42,6 +42,7 @@ NOT_RUN = {  # how many blocks of a page are marked so
     "docs/how-to/evaluate.md": 1,  # `pip install`
     "docs/how-to/dataset.md": 3,  # `pip install`; a shell of one's own
     "docs/how-to/adapt.md": 3,  # labels of one's own
+    "docs/how-to/fine-tune.md": 2,  # labels of one's own, and a model
     "docs/how-to/web-page.md": 1,  # `pip install`
     "docs/reference/cli.md": 6,  # folders that have moved; labels; servers, Milvus; PyTorch
     "docs/reference/http-api.md": 1,  # an address of nowhere

@@ -19,7 +19,7 @@ from imagefinder.ingest import no_one
 from imagefinder.models.description import Description
 from imagefinder.models.projected import Projection, save_adapted
 from imagefinder.takeover import name_problem
-from imagefinder.types import SpaceStatus
+from imagefinder.types import Skipped, SpaceStatus
 
 if TYPE_CHECKING:
     from imagefinder.local import LocalFinder
@@ -48,7 +48,8 @@ class Adaptation:
     `train` and `test` are so many of a `kind`, as "images of 4 classes"; their `measure` is mAP of
     labelled images, and AP of pairs. `chance` is the difference that labels dealt out at random
     stay below 99 times in 100. `operating` is the threshold, chosen on the first part, with the
-    precision and recall that pairs of the test part have above it."""
+    precision and recall that pairs of the test part have above it. `skipped` are those that could
+    not be read, where images were."""
 
     base: str
     method: str
@@ -66,6 +67,7 @@ class Adaptation:
     kept: bool
     space: str | None = None
     folder: Path | None = None
+    skipped: Sequence[Skipped] = ()
 
 
 def adapt(
@@ -181,6 +183,13 @@ def stored(
     if folder is None:
         folder = finder.models_folder / name
         shutil.rmtree(folder, ignore_errors=True)  # of a space that was dropped
+    save_adapted(folder, described(finder, result, base), projection)
+    report = finder.add_space(str(folder))
+    return replace(result, space=report.space, folder=folder)
+
+
+def described(finder: "LocalFinder", result: Adaptation, base: SpaceStatus) -> Description:
+    """What the model's folder is to say."""
     facts = {
         "space": base.name,
         "learned from": result.train,
@@ -192,9 +201,4 @@ def stored(
         "difference": [result.difference.low, result.difference.high],
     }
     fingerprint = finder.collection.ledger.spaces.entries()[base.name].fingerprint
-    description = Description(
-        base.model, fingerprint, result.method, result.operating.threshold, facts
-    )
-    save_adapted(folder, description, projection)
-    report = finder.add_space(str(folder))
-    return replace(result, space=report.space, folder=folder)
+    return Description(base.model, fingerprint, result.method, result.operating.threshold, facts)

@@ -1,7 +1,9 @@
 """imagefinder adapt"""
 
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +13,7 @@ from imagefinder.cli.app import FAILURE, app
 from imagefinder.cli.evaluating import LabelOption
 from imagefinder.cli.opening import chosen, is_service, open_finder
 from imagefinder.cli.options import CollectionOption, DeviceOption, JsonOption
-from imagefinder.cli.output import note, plain, show_json, show_rows
+from imagefinder.cli.output import counted, note, plain, show_json, show_rows
 from imagefinder.cli.progress import BarProgress
 from imagefinder.errors import UsageError
 
@@ -74,6 +76,31 @@ def adapt(
             show_default="in the collection",
         ),
     ] = None,
+    fine_tune: Annotated[
+        bool,
+        typer.Option(
+            "--fine-tune",
+            help="Train the whole network, a model of transformers, instead of a projection.",
+        ),
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="With --fine-tune: so many at most.", show_default="10"
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, metavar="RATE", help="With --fine-tune.", show_default="1e-5"
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            min=4, metavar="N", help="With --fine-tune: images in a step.", show_default="64"
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
@@ -87,14 +114,19 @@ def adapt(
 
         raise not_here(where)
     from imagefinder.adapt import Plan
-    from imagefinder.adapt import adapt as learn
+    from imagefinder.adapt import adapt as project
 
     if name and folder:
         raise UsageError("--name or --output: the space is called as the model's folder is")
     plan = Plan(label=label, test=test, seed=seed, precision=precision, beta=beta)
+    tuning = {"epochs": epochs, "learning_rate": learning_rate, "batch": batch}
+    learn = tuned_by(tuning, device) if fine_tune else project
+    if not fine_tune and (given := [option for option in tuning if tuning[option] is not None]):
+        options = ", ".join(f"--{option.replace('_', '-')}" for option in given)
+        raise UsageError(f"{options}: only a network is trained like that; add --fine-tune")
     with (
         open_finder(collection, device=device) as finder,
-        BarProgress("trying methods") as progress,
+        BarProgress("training" if fine_tune else "trying methods") as progress,
     ):
         result = learn(
             finder,  # type: ignore[arg-type]  # no service: it is a `LocalFinder`
@@ -113,12 +145,24 @@ def adapt(
         raise typer.Exit(FAILURE)
 
 
+def tuned_by(tuning: Mapping[str, int | float | None], device: str) -> "Callable[..., Adaptation]":
+    """Learning of a whole network, with the options that were given."""
+    from imagefinder.adapt import Tuning, fine_tune
+
+    given = {option: value for option, value in tuning.items() if value is not None}
+    return partial(fine_tune, tuning=Tuning(**given, device=device))  # type: ignore[arg-type]
+
+
 def show(result: "Adaptation", collection: str | None) -> None:
     """What was tried, what came of it, and what to do with it."""
     note(
         f"learned from {result.train} {result.kind},"
         f" tested on {result.test} others (seed {result.seed})"
     )
+    if result.skipped:
+        note(f"{counted(len(result.skipped), 'image')} skipped, which nothing was learned from")
+    for problem in result.skipped[:SHOWN]:
+        note(f"  skipped {plain(problem.id)}: {plain(problem.reason)}")
     best = [(one.name, f"{one.mean:.3f}") for one in result.tried[:SHOWN]]
     show_rows(("method", result.measure), best, right=result.measure)
     difference = result.difference
@@ -172,6 +216,7 @@ def as_json(result: "Adaptation") -> dict[str, object]:
         "chance": result.chance,
         "operating": asdict(result.operating),
         "kept": result.kept,
+        "skipped": [asdict(one) for one in result.skipped],
         "space": result.space,
         "folder": None if result.folder is None else str(result.folder),
     }

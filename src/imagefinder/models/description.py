@@ -8,6 +8,7 @@ from pathlib import Path
 from imagefinder.errors import ModelError
 
 DESCRIPTION, PROJECTION = "adapted.json", "projection.npz"
+FINE_TUNED = "fine_tuned.json"  # a `Description`, too, beside a whole model of transformers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Description:
 def is_adapted(folder: Path) -> bool:
     """Whether the folder is an adapted model's."""
     return (folder / DESCRIPTION).is_file()
+
+
+def has_learned(folder: Path) -> bool:
+    """Whether the folder is of a model that has learned from a user's labels."""
+    return is_adapted(folder) or (folder / FINE_TUNED).is_file()
 
 
 def read_description(folder: Path) -> Description:

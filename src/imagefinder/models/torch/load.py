@@ -6,7 +6,7 @@ from imagefinder.errors import MissingExtraError
 from imagefinder.models.torch.files import OnProgress, find_files, has_text, is_here, nobody
 from imagefinder.protocols import Embedder
 
-__all__ = ["has_text", "is_here", "load_torch", "require_torch"]
+__all__ = ["has_text", "is_here", "load_torch", "require_torch", "require_training"]
 
 
 def load_torch(
@@ -35,3 +35,11 @@ def require_torch() -> None:
     """Raises MissingExtraError."""
     if not all(find_spec(module) for module in ("torch", "transformers")):
         raise MissingExtraError("a model of transformers", "torch")
+
+
+def require_training() -> None:
+    """Raises MissingExtraError."""
+    if not all(
+        find_spec(module) for module in ("torch", "transformers", "pytorch_metric_learning")
+    ):
+        raise MissingExtraError("fine-tuning", "torch")
