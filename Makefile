@@ -38,7 +38,7 @@ stop: run-env ## stop what `make run` or `make run-container` started
 	@$(BIN)/python tools/stop_service.py ./$(DEMO_COLLECTION) --container $(IMAGE) --engine $(ENGINE)
 
 test: dev-env ## run the tests that need only Python packages (ARGS='-k name' for some)
-	@$(PYTEST) $(SIDE_BY_SIDE) -m "not torch and not emulated and not slow and not browser and not milvus and not ray" $(ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not torch and not emulated and not slow and not browser and not milvus and not ray and not mlflow" $(ARGS)
 
 test-all: all-env ## run every test, installing what they need
 	@$(PYTEST) $(SIDE_BY_SIDE) $(ARGS)

@@ -29,7 +29,7 @@ pytest.register_assert_rewrite(
 )
 
 # Marks of the tests that need more than Python packages.
-NEEDS_MORE = ("browser", "emulated", "milvus", "ray", "torch")
+NEEDS_MORE = ("browser", "emulated", "milvus", "mlflow", "ray", "torch")
 
 
 # A shell without job control starts background commands deaf to Ctrl-C, and so what they start.

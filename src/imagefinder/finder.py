@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from imagefinder.decode import DEFAULT_LIMITS, DecodeLimits
-from imagefinder.home import DEFAULT_COLLECTION
+from imagefinder.home import DEFAULT_COLLECTION, is_registered
 from imagefinder.types import (
     UPLOADS,
     AddReport,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Where = str | os.PathLike[str]
 
-LOCAL = "imagefinder.local"
+LOCAL, REGISTERED = "imagefinder.local", "imagefinder.tracking"
 KINDS = {  # the scheme of `where` -> the module whose `open_finder` opens it
     "http": "imagefinder.client",
     "https": "imagefinder.client",
@@ -58,8 +58,9 @@ class ImageFinder(ABC):
         device: str = "auto",
         on_fetch: "OnFetch | None" = None,
     ) -> "ImageFinder":
-        """The collection `where`: a bare name, a directory, or the address of a running service
-        (`http://host:port`), which `api_key` is for. Indexing makes a directory that does not exist
+        """The collection `where`: a bare name, a directory, the address of a running service
+        (`http://host:port`), which `api_key` is for, or a registered model of MLflow
+        (`models:/name/1`), which never changes. Indexing makes a directory that does not exist
         yet; reading never does. `model` is a name of the catalogue, a folder, or an id of the hub;
         `embedder` is a model that you have programmed; without either it is the collection's, or
         the built-in one. Models compute on `device` (`auto`, `cpu`, `cuda`, `coreml`, `openvino`),
@@ -70,6 +71,7 @@ class ImageFinder(ABC):
         """
         scheme, colon, _ = os.fspath(where).partition("://")
         kind = KINDS.get(scheme.lower(), LOCAL) if colon else LOCAL
+        kind = REGISTERED if is_registered(where) else kind
         opened: ImageFinder = import_module(kind).open_finder(
             where,
             model=model,

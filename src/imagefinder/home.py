@@ -103,13 +103,18 @@ def is_cluster(where: str | Path) -> bool:
     return os.fspath(where).lower().startswith("milvus://")
 
 
+def is_registered(where: str | os.PathLike[str]) -> bool:
+    """Whether this is a collection that is registered as a model of MLflow."""
+    return isinstance(where, str) and where.startswith("models:/")
+
+
 def place_of(where: str | Path) -> Place:
     """A bare name is in the user's data directory, anything with a separator is a directory.
 
     Raises UsageError, and CollectionError for a directory that is neither empty nor a collection.
     """
     text = os.fspath(where)
-    if "://" in text:
+    if "://" in text or is_registered(where):
         raise not_here(text)
     if is_directory(text) or isinstance(where, Path):
         place = Place(text, Path(text).expanduser().absolute())
@@ -140,6 +145,11 @@ def not_here(address: str) -> UsageError:
         return UsageError(
             f"{redact(address)}: this works on a directory only; to have the collection in one:"
             f" imagefinder migrate {redact(address)} DIRECTORY"
+        )
+    if is_registered(address):
+        return UsageError(
+            f"{address}: a registered collection does not change; do this with the collection that"
+            " it was made of, and register a new version: imagefinder track register NAME"
         )
     kind = address.partition("://")[0]
     return UsageError(

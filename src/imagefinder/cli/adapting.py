@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,15 +12,18 @@ import typer
 
 from imagefinder.cli.app import FAILURE, app
 from imagefinder.cli.evaluating import LabelOption
-from imagefinder.cli.opening import chosen, is_service, open_finder
+from imagefinder.cli.opening import chosen, is_registered, is_service, open_finder
 from imagefinder.cli.options import CollectionOption, DeviceOption, JsonOption
 from imagefinder.cli.output import counted, note, plain, show_json, show_rows
 from imagefinder.cli.progress import BarProgress
+from imagefinder.cli.tracking import EXPERIMENT, ExperimentOption, TrackOption, tracked
 from imagefinder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imagefinder.adapt import Adaptation
+    from imagefinder.adapt import Adaptation, Plan
     from imagefinder.evaluate.interval import Interval
+    from imagefinder.finder import ImageFinder
+    from imagefinder.tracking.runs import Run
 
 SHOWN = 5  # methods
 
@@ -101,6 +105,8 @@ def adapt(
             min=4, metavar="N", help="With --fine-tune: images in a step.", show_default="64"
         ),
     ] = None,
+    track: TrackOption = None,
+    experiment: ExperimentOption = EXPERIMENT,
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
@@ -109,7 +115,7 @@ def adapt(
     Only what is better on labels that nothing was learned from is kept, by more than chance; else
     the exit status is 1, and nothing has changed."""
     where = chosen(collection)
-    if is_service(where):
+    if is_service(where) or is_registered(where):
         from imagefinder.home import not_here
 
         raise not_here(where)
@@ -125,22 +131,24 @@ def adapt(
         options = ", ".join(f"--{option.replace('_', '-')}" for option in given)
         raise UsageError(f"{options}: only a network is trained like that; add --fine-tune")
     with (
+        tracked_by(track, experiment, plan, labels, where, tuning) as run,
         open_finder(collection, device=device) as finder,
-        BarProgress("training" if fine_tune else "trying methods") as progress,
     ):
-        result = learn(
-            finder,  # type: ignore[arg-type]  # no service: it is a `LocalFinder`
-            labels,
-            plan=plan,
-            space=space,
-            name=name,
-            folder=folder,
-            on_progress=progress,
-        )
-    if json:
-        show_json(as_json(result))
-    else:
-        show(result, collection)
+        with BarProgress("training" if fine_tune else "trying methods") as progress:
+            result = learn(
+                finder,  # type: ignore[arg-type]  # no service: it is a `LocalFinder`
+                labels,
+                plan=plan,
+                space=space,
+                name=name,
+                folder=folder,
+                on_progress=progress,
+            )
+        if json:
+            show_json(as_json(result))
+        else:
+            show(result, collection)
+        keep(run, result, finder, labels, label, where)
     if not result.kept:
         raise typer.Exit(FAILURE)
 
@@ -151,6 +159,39 @@ def tuned_by(tuning: Mapping[str, int | float | None], device: str) -> "Callable
 
     given = {option: value for option, value in tuning.items() if value is not None}
     return partial(fine_tune, tuning=Tuning(**given, device=device))  # type: ignore[arg-type]
+
+
+def tracked_by(
+    track: str | None,
+    experiment: str,
+    plan: "Plan",
+    labels: str | None,
+    where: str,
+    tuning: Mapping[str, object],
+) -> "AbstractContextManager[Run | None]":
+    """A run in MLflow, where one is asked for."""
+    parameters: dict[str, object] = {}
+    if track is not None:
+        from imagefinder.tracking.adapted import planned
+
+        parameters = {**planned(plan, labels=labels, collection=where), **tuning}
+    return tracked(track, experiment, "adapt", parameters)
+
+
+def keep(
+    run: "Run | None",
+    result: "Adaptation",
+    finder: "ImageFinder",
+    labels: str | None,
+    label: str | None,
+    where: str,
+) -> None:
+    """Log an adaptation to its run, if there is one."""
+    if run is not None:
+        from imagefinder.tracking.adapted import log_adaptation
+        from imagefinder.tracking.digest import learned_from
+
+        log_adaptation(run, result, learned_from(finder, labels, label, where))
 
 
 def show(result: "Adaptation", collection: str | None) -> None:
@@ -182,6 +223,7 @@ def show(result: "Adaptation", collection: str | None) -> None:
     of = "" if collection is None else f" -c {shlex.quote(collection)}"
     note(f"kept as the space {plain(result.space)}; the model is {plain(result.folder)}")
     note(f"  to search by it: --space {plain(result.space)}")
+    note(f"  for such matches only: --min-score {matching.threshold:.3f}")
     note(f"  from now on: imagefinder models use {plain(result.space)}{of}")
     note(f"  to be rid of it: imagefinder models drop {plain(result.space)}{of}")
 

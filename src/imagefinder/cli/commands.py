@@ -12,6 +12,7 @@ from imagefinder.cli import (
     searching,
     serving,
     showing,
+    tracking,
     transfer,
     upkeep,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "searching",
     "serving",
     "showing",
+    "tracking",
     "transfer",
     "upkeep",
 ]

@@ -1,7 +1,7 @@
 """imagefinder evaluate"""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ import typer
 
 from imagefinder.cli.app import FAILURE, app
 from imagefinder.cli.evaluated import as_json, show, tell_left_out
-from imagefinder.cli.opening import open_finder, table_columns
+from imagefinder.cli.opening import chosen, open_finder, table_columns
 from imagefinder.cli.options import (
     CollectionOption,
     DeviceOption,
@@ -20,13 +20,15 @@ from imagefinder.cli.options import (
 )
 from imagefinder.cli.output import counted, note, plain, show_json
 from imagefinder.cli.progress import BarProgress, FetchProgress, IndexProgress
+from imagefinder.cli.tracking import EXPERIMENT, ExperimentOption, TrackOption, tracked
 from imagefinder.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from imagefinder.evaluate import Evaluation
+    from imagefinder.evaluate import Evaluation, Plan
     from imagefinder.finder import ImageFinder
     from imagefinder.labels import Judgements
     from imagefinder.sources import TableColumns
+    from imagefinder.tracking.runs import Run
     from imagefinder.types import FillReport, IndexReport
 
 SHOWN = 5  # skipped images in the summary
@@ -102,6 +104,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="What draws them.")] = 0,
     fail_under: LimitsOption = None,
     report: ReportOption = None,
+    track: TrackOption = None,
+    experiment: ExperimentOption = EXPERIMENT,
     device: DeviceOption = "auto",
     id_column: IdColumnOption = None,
     location_column: LocationColumnOption = None,
@@ -129,21 +133,23 @@ def evaluate(
         raise UsageError("--space is of a collection; name it with -c, or take --model")
     else:
         opened = of_images(labels, label, model or [], columns, device)
-    with opened as subject, BarProgress("searching") as progress:
-        evaluation = measure(
-            subject.finder,
-            subject.judgements,
-            spaces=subject.spaces,
-            plan=plan,
-            on_progress=progress,
-        )
+    with tracked_by(track, experiment, plan, labels, collection) as run, opened as subject:
+        with BarProgress("searching") as progress:
+            evaluation = measure(
+                subject.finder,
+                subject.judgements,
+                spaces=subject.spaces,
+                plan=plan,
+                on_progress=progress,
+            )
         if report is not None:
             write_report(report, evaluation, subject)
-    failed = failures(evaluation, limits)
-    if json:
-        show_json(as_json(evaluation, failed))
-    else:
-        show(evaluation)
+        failed = failures(evaluation, limits)
+        if json:
+            show_json(as_json(evaluation, failed))
+        else:
+            show(evaluation)
+        keep(run, evaluation, subject, labels, collection)
     tell_left_out(subject.judgements, evaluation)
     for name in subject.adapted:
         note(
@@ -156,6 +162,44 @@ def evaluate(
         )
     if failed:
         raise typer.Exit(FAILURE)
+
+
+def tracked_by(
+    track: str | None, experiment: str, plan: "Plan", labels: str | None, collection: str | None
+) -> "AbstractContextManager[Run | None]":
+    """A run in MLflow, where one is asked for."""
+    parameters: dict[str, object] = {}
+    if track is not None:
+        from imagefinder.tracking.measured import decided
+
+        parameters = decided(plan, labels=labels, collection=place_of(labels, collection))
+    return tracked(track, experiment, "evaluate", parameters)
+
+
+def keep(
+    run: "Run | None",
+    evaluation: "Evaluation",
+    subject: "Subject",
+    labels: str | None,
+    collection: str | None,
+) -> None:
+    """Log an evaluation to its run, if there is one."""
+    if run is not None:
+        from imagefinder.tracking.measured import log_evaluation
+
+        log_evaluation(
+            run,
+            evaluation,
+            subject.judgements,
+            subject.finder,
+            labels=labels,
+            collection=place_of(labels, collection),
+        )
+
+
+def place_of(labels: str | None, collection: str | None) -> str | None:
+    """The collection that is measured; None where images are indexed for it."""
+    return None if labels is not None and collection is None else chosen(collection)
 
 
 def write_report(file: Path, evaluation: "Evaluation", subject: "Subject") -> None:
@@ -199,7 +243,7 @@ def of_collection(
 ) -> Iterator[Subject]:
     """A collection as it is."""
     from imagefinder.labels import read_labels
-    from imagefinder.models.description import is_adapted
+    from imagefinder.models.description import has_learned
 
     with open_finder(collection, device=device) as finder:
         known = {one.name: one for one in finder.spaces()}
@@ -209,7 +253,7 @@ def of_collection(
             if name not in known:
                 there = ", ".join(sorted(known)) or "none"
                 raise UsageError(f"{name}: there is no such space here; there is: {there}")
-        adapted = [name for name in named or used if is_adapted(Path(known[name].model))]
+        adapted = [name for name in named or used if has_learned(Path(known[name].model))]
         yield Subject(finder, read_labels(labels, finder, label=label), spaces, adapted)
 
 

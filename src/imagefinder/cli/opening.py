@@ -24,6 +24,10 @@ def open_finder(
     from imagefinder.finder import ImageFinder
 
     where = chosen(collection)
+    if is_registered(where):
+        from imagefinder.cli.tracking import quiet
+
+        quiet()
     return ImageFinder.open(
         where,
         model=model,
@@ -59,6 +63,13 @@ def is_service(where: str) -> bool:
     from imagefinder.sources.address import is_http
 
     return is_http(where)
+
+
+def is_registered(where: str) -> bool:
+    """Whether this is a collection that is registered as a model of MLflow."""
+    from imagefinder.home import is_registered
+
+    return is_registered(where)
 
 
 def is_cluster(where: str) -> bool:

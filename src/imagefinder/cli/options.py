@@ -21,7 +21,7 @@ CollectionOption = Annotated[
         "-c",
         metavar="NAME|DIR|URL",
         help="A collection by name, a directory, a cluster (milvus://host:port/name),"
-        " or a service (http://host:port).",
+        " a service (http://host:port), or a registered one (models:/name/1).",
         show_default="$IMAGEFINDER_COLLECTION or default",
     ),
 ]
