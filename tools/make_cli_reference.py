@@ -31,7 +31,7 @@ GROUPS = {
         "models remove",
         "models convert",
     ),
-    "Measure and learn": ("evaluate", "adapt"),
+    "Measure and learn": ("evaluate", "adapt", "track register"),
     "Data sets": ("dataset report", "dataset clean", "dataset split", "dataset export"),
     "Whole collections": ("collections", "backup", "restore", "delete-collection"),
 }
@@ -44,6 +44,7 @@ MARKS = {
     "import": "first: imagefinder export embeddings.csv -c photos",
     "migrate": "not run: it needs a Milvus server",
     "adapt": "not run: it needs a table of labels",
+    "track register": "not run: it needs an MLflow server",
     "models convert": "not run: it needs PyTorch and the real hub",
 }
 PLACEHOLDERS = {int: "N", float: "N", str: "TEXT", Path: "FILE"}
