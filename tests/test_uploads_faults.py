@@ -1,8 +1,8 @@
 """Uploads that a crash, a full disk or another thread comes in between of."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from threading import Barrier
 
@@ -207,6 +207,29 @@ def test_replacing_and_removing_at_once(finder: ImageFinder, place: Path) -> Non
     data = finder.read("a")
     assert_whole(finder, a=data)
     assert media(place) == named(data)
+
+
+@pytest.mark.parametrize("last", ["add", "remove"])
+def test_what_is_replaced_just_before_it_is_held_leaves_no_bytes(
+    place: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    real = DirectoryCollection.holding
+    meanwhile = [lambda: finder.add([Upload(png(2), "a")], source="camera")]
+
+    def holding(self: DirectoryCollection, *what: Iterable[str]) -> AbstractContextManager[None]:
+        if meanwhile:
+            meanwhile.pop()()
+        return real(self, *what)
+
+    with opened(place) as finder:
+        finder.add([Upload(png(1), "a"), Upload(png(4), "b")], source="camera")
+        monkeypatch.setattr(DirectoryCollection, "holding", holding)
+        if last == "add":
+            finder.add([Upload(png(3), "a")], source="camera")
+            assert media(place) == named(png(3), png(4))
+        else:
+            finder.remove(["a"])
+            assert media(place) == named(png(4))
 
 
 class Meanwhile(FakeEmbedder):

@@ -1,7 +1,7 @@
 """What every collection is, whatever keeps it: a ledger, a vector store for each space, media."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +120,22 @@ class Collection(ABC):
         """Keep others from changing these images, and uploads of these contents (SHA-256),
         meanwhile. Within it, what is read is what is there."""
 
+    @contextmanager
+    def holding_uploads(
+        self, ids: Sequence[str], contents: Iterable[str] = ()
+    ) -> Iterator[Mapping[str, ImageEntry]]:
+        """The same, and also the contents of those of these images that are uploads; gives the
+        entries of the images, which stay so meanwhile."""
+        wanted = {*contents, *self._uploaded(self.ledger.images(ids))}
+        while True:
+            with self.holding(ids, wanted):
+                entries = self.ledger.images(ids)
+                others = self._uploaded(entries) - wanted
+                if not others:
+                    yield entries
+                    return
+            wanted |= others  # one was replaced before it was held
+
     @abstractmethod
     def settle(self) -> None:
         """After a crash, or a write that failed: put right whatever is in doubt."""
@@ -156,14 +172,13 @@ class Collection(ABC):
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take images out of the ledger and every space; finished by `settle` after a crash."""
-        uploads = self._uploads(ids)
-        contents = {entry.sha256 for entry in uploads}
-        with self.holding(ids, contents), self.media.changing() if uploads else nullcontext():
-            self._doubt()
-            now = self._uploads(ids)  # one may have been replaced before it was held
-            self.ledger.forget(ids)
-            self.discard(ids)
-            self.discard_media([entry for entry in now if entry.sha256 in contents])
+        with self.holding_uploads(ids) as entries:
+            uploads = list(filter(self.is_upload, entries.values()))
+            with self.media.changing() if uploads else nullcontext():
+                self._doubt()
+                self.ledger.forget(ids)
+                self.discard(ids)
+                self.discard_media(uploads)
 
     def discard_media(self, entries: Iterable[ImageEntry]) -> None:
         """Delete the bytes of uploads that are gone, unless another image has the same. Their
@@ -186,6 +201,10 @@ class Collection(ABC):
     @abstractmethod
     def _doubt(self) -> None:
         """What this thread holds has to be settled, should it not end well."""
+
+    def _uploaded(self, entries: Mapping[str, ImageEntry]) -> set[str]:
+        """The contents of those that are uploads."""
+        return {entry.sha256 for entry in filter(self.is_upload, entries.values())}
 
     def _uploads(self, ids: Sequence[str]) -> list[ImageEntry]:
         return list(filter(self.is_upload, self.ledger.images(ids).values()))

@@ -74,15 +74,16 @@ class Adder:
         )
         ids = [item.ref.id for item in outcomes]
         contents = {item.record.sha256 for item in outcomes if isinstance(item, Embedded)}
-        contents |= {owner.sha256 for owner in self.collection.ledger.images(ids).values()}
-        with self.collection.holding(ids, contents), self.collection.media.changing():
+        with (
             # anew: another request may have taken an id since the images were looked at
-            owners = self.collection.ledger.images(ids)
+            self.collection.holding_uploads(ids, contents) as owners,
+            self.collection.media.changing(),
+        ):
             for item in outcomes:
                 self._sort(item, owners.get(item.ref.id), handed, committer, report)
             replaced = [owners[id] for id in report.updated if id in owners]
             committer.flush()
-            self.collection.discard_media([old for old in replaced if old.sha256 in contents])
+            self.collection.discard_media(replaced)
 
     def _sort(
         self,
