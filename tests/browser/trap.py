@@ -38,6 +38,8 @@ class Trap:
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(1)
                 line = connection.recv(500).split(b"\r\n")[0]
+                if not line:  # hung up before it asked for anybody
+                    continue
                 self._lines.append(line.decode("latin-1"))
                 connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
 
