@@ -25,7 +25,7 @@ NOT_YET = (
     "not ready", "closed channel", "no available shard", "channel not available",
     "channel not found", "delegator closed", "not fully loaded", "release it first",
     "node not match", "node offline",
-    "failed to search/query delegator",  # a query node that has just lost it, or not got it yet
+    "reason=collection not found",  # on a query node, which has just lost it, or not got it yet
     "incomplete query result",  # a search found a row that was just being written anew
 )  # fmt: skip
 
