@@ -22,7 +22,7 @@ CONNECT_SECONDS = 5.0
 LOAD_SECONDS = 600.0
 
 # For how long a call is tried again, in seconds.
-PATIENCE: dict[Kind, float] = {"away": 10.0, "busy": 120.0, "not loaded": 0.0, "else": 0.0}
+PATIENCE: dict[Kind, float] = {"away": 10.0, "busy": 120.0, "not loaded": 10.0, "else": 0.0}
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)  # seconds between tries; the last one from then on
 LOADS = 3  # of one collection in one call
 OTHERS_SECONDS = 1.0  # for whoever has taken a collection out of memory to bring it back, changed
