@@ -9,19 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from imagefinder.adapt.choose import AS_IT_IS
 from imagefinder.adapt.epochs import Course, Tuning
 from imagefinder.adapt.examples import Examples, read_examples
 from imagefinder.adapt.pictures import Pictures
-from imagefinder.adapt.run import Adaptation, Plan, base_of, beyond_chance, described, free_name
-from imagefinder.adapt.threshold import at_threshold, operating_point
+from imagefinder.adapt.run import Adaptation, Plan, base_of, described, free_name, vacated, weighed
+from imagefinder.adapt.threshold import operating_point
 from imagefinder.errors import ModelMismatchError, UsageError
 from imagefinder.ingest import no_one
 from imagefinder.labels import read_labels
-from imagefinder.labels.columns import is_liked
-from imagefinder.labels.reading import columns_of
+from imagefinder.labels.reading import has_pairs
 from imagefinder.models import find_model
 from imagefinder.models.description import is_adapted
 from imagefinder.models.model import NetworkModel
@@ -62,7 +58,7 @@ def fine_tune(
     require_training()
     name = free_name(finder, folder.name if folder else name or f"{base.name}-tuned")
     folder = place_of(finder, name, folder)
-    if labels is not None and is_liked(columns_of(labels)):
+    if has_pairs(labels):
         raise UsageError(
             f"{labels}: these are judged pairs, and fine-tuning learns from labels; without"
             " --fine-tune a projection is learned from pairs"
@@ -96,9 +92,7 @@ def check_network(base: SpaceStatus) -> None:
 
 def place_of(finder: "LocalFinder", name: str, folder: Path | None) -> Path:
     """Where the model will be. Raises UsageError where something is."""
-    if folder is None:
-        folder = finder.models_folder / name
-        shutil.rmtree(folder, ignore_errors=True)  # of a space that was dropped
+    folder = folder or vacated(finder, name)
     if folder.exists():
         raise UsageError(f"{folder}: there is one already; give another name, or delete it")
     return folder
@@ -142,32 +136,22 @@ def learned(
     train, validation = known.halves(VALIDATION, plan.seed)
     network, files, pictures = opened(finder, examples, base)
     tried = Course(pictures, train, validation, plan.seed).run(network, tuning, on_progress)
-    best = next(one for one in tried if one.name != AS_IT_IS)
     save_network(network, files, draft)
     tuned = load_torch(str(draft), name=base.name, device=tuning.device)
     after = pictures.embedded(held, tuned.embed)
-    before = held.of_ids(after.ids)
-    comparison = before.compared(after, plan.seed)
-    chance = float(np.percentile(before.by_chance(after, plan.seed), 99))
     scored = pictures.embedded(validation, tuned.embed).scored(plan.seed)
     threshold = operating_point(scored, precision=plan.precision, beta=plan.beta).threshold
-    result = Adaptation(
+    result = weighed(
+        tried,
+        held.of_ids(after.ids),
+        after,
+        plan,
         base=base.name,
-        method=best.name,
-        tried=tried,
         kind=examples.kind,
-        measure=examples.measure,
         train=len([id for id in known.ids if id not in pictures.skipped]),
-        test=len(after),
-        seed=plan.seed,
-        before=comparison.before,
-        after=comparison.after,
-        difference=comparison.difference,
-        chance=chance,
-        operating=at_threshold(after.scored(plan.seed), threshold),
-        kept=tried[0] is best and beyond_chance(comparison.difference, chance),
-        skipped=tuple(pictures.skipped.values()),
+        threshold=threshold,
     )
+    result = replace(result, skipped=tuple(pictures.skipped.values()))
     description = described(finder, result, base)
     told = {
         "learning rate": tuning.learning_rate,

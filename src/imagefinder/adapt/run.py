@@ -101,34 +101,60 @@ def learned(
     """The best projection, and what it is worth."""
     known, held = evidence.halves(plan.test, plan.seed)
     tried = choose(known, seed=plan.seed, on_progress=on_progress)
-    best = next(one for one in tried if one.name != AS_IT_IS)
+    best = best_of(tried)
     assert best.fit is not None  # it is only of embeddings as they are
     projection = best.fit(known, plan.seed)
-    after = held.projected(projection)
-    comparison = held.compared(after, plan.seed)
-    chance = float(np.percentile(held.by_chance(after, plan.seed), 99))
-    result = Adaptation(
+    result = weighed(
+        tried,
+        held,
+        held.projected(projection),
+        plan,
         base=base,
-        method=best.name,
-        tried=tried,
         kind=evidence.kind,
-        measure=evidence.measure,
         train=len(known),
-        test=len(held),
-        seed=plan.seed,
-        before=comparison.before,
-        after=comparison.after,
-        difference=comparison.difference,
-        chance=chance,
-        operating=at_threshold(after.scored(plan.seed), threshold(known, best, plan)),
-        kept=tried[0] is best and beyond_chance(comparison.difference, chance),
+        threshold=threshold(known, best, plan),
     )
     return result, projection
 
 
-def beyond_chance(difference: Interval, chance: float) -> bool:
-    """Whether a difference is one that others may rely on. See decision 17."""
-    return difference.low > 0 and difference.value > chance
+def best_of(tried: Sequence[Tried[_E]]) -> Tried[_E]:
+    """The best of what was learned, be it better than nothing or not."""
+    return next(one for one in tried if one.name != AS_IT_IS)
+
+
+def weighed(
+    tried: Sequence[Tried[Any]],
+    before: _E,
+    after: _E,
+    plan: Plan,
+    *,
+    base: str,
+    kind: str,
+    train: int,
+    threshold: float,
+) -> Adaptation:
+    """What the best is worth by the held-out part, `before` and `after` it, and whether others may
+    rely on that. See decision 17."""
+    best = best_of(tried)
+    comparison = before.compared(after, plan.seed)
+    difference = comparison.difference
+    chance = float(np.percentile(before.by_chance(after, plan.seed), 99))
+    return Adaptation(
+        base=base,
+        method=best.name,
+        tried=tried,
+        kind=kind,
+        measure=after.measure,
+        train=train,
+        test=len(after),
+        seed=plan.seed,
+        before=comparison.before,
+        after=comparison.after,
+        difference=difference,
+        chance=chance,
+        operating=at_threshold(after.scored(plan.seed), threshold),
+        kept=tried[0] is best and difference.low > 0 and difference.value > chance,
+    )
 
 
 def base_of(finder: "LocalFinder", space: str | None) -> SpaceStatus:
@@ -180,12 +206,17 @@ def stored(
     folder: Path | None,
 ) -> Adaptation:
     """With the model in its folder, and the space filled."""
-    if folder is None:
-        folder = finder.models_folder / name
-        shutil.rmtree(folder, ignore_errors=True)  # of a space that was dropped
+    folder = folder or vacated(finder, name)
     save_adapted(folder, described(finder, result, base), projection)
     report = finder.add_space(str(folder))
     return replace(result, space=report.space, folder=folder)
+
+
+def vacated(finder: "LocalFinder", name: str) -> Path:
+    """The folder of a model within the collection, without what a dropped space has left there."""
+    folder = finder.models_folder / name
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def described(finder: "LocalFinder", result: Adaptation, base: SpaceStatus) -> Description:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from imagefinder.errors import SourceError
 from imagefinder.labels.columns import LIKED, QUERY, as_text, first_of
 from imagefinder.labels.places import by_name, meant
+from imagefinder.labels.reading import Where, place_at
 from imagefinder.sources.columns import IDS, LOCATIONS
 from imagefinder.sources.row import BadRow, Row
 from imagefinder.sources.rows import read_rows
@@ -28,14 +29,15 @@ class LikedPair:
     liked: bool
 
 
-def read_liked(finder: "ImageFinder", table: Path) -> list[LikedPair]:
+def read_liked(finder: "ImageFinder", where: Where) -> list[LikedPair]:
     """The pairs of a table with the columns `query`, `id` (or a path or URL) and `liked`, which is
     1 or 0, yes or no, true or false. Of a pair that is judged several times the last row counts.
     Rows that name no image of the collection say nothing.
 
     Raises SourceError for a value that is neither, or where no row names two images.
     """
-    names = by_name(finder)
+    table = place_at(where)
+    names = by_name({record.id: record.uri for record in finder.images()})
     judged: dict[tuple[str, ...], LikedPair] = {}
     for row in read_rows(table):
         pair = None if isinstance(row, BadRow) else pair_of(row, table, names)

@@ -3,18 +3,14 @@
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imagefinder.sources.address import local_path, redact, scheme
 
-if TYPE_CHECKING:
-    from imagefinder.finder import ImageFinder
 
-
-def by_name(finder: "ImageFinder") -> dict[str, str]:
-    """What an image of the collection may be called -> its id."""
-    ids = {record.uri: record.id for record in finder.images()}
-    return ids | {id: id for id in ids.values()}
+def by_name(uris: Mapping[str, str]) -> dict[str, str]:
+    """What an image may be called -> its id. `uris` are those of the ids."""
+    ids = {uri: id for id, uri in uris.items()}
+    return ids | {id: id for id in uris}
 
 
 def meant(text: str | None, table: Path, ids: Mapping[str, str]) -> str | None:

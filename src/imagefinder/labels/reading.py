@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from imagefinder.errors import SourceError
-from imagefinder.labels.columns import LABELS, as_text, first_of, is_truth, label_column
+from imagefinder.labels.columns import LABELS, as_text, first_of, is_liked, is_truth, label_column
 from imagefinder.labels.judgements import Judgements
 from imagefinder.labels.places import names_of
 from imagefinder.labels.truth import read_truth
@@ -45,7 +45,7 @@ def read_labels(
     """
     if where is None:
         return from_metadata(finder, label)
-    path = Path(local_path(os.fspath(where))).expanduser()
+    path = place_at(where)
     if path.is_dir():
         return from_folders(finder, path)
     if extension(path.name) not in TABLE_EXTENSIONS or not path.is_file():
@@ -63,16 +63,26 @@ def is_ground_truth(where: Where) -> bool:
     return is_truth(columns_of(where))
 
 
+def has_pairs(where: Where | None) -> bool:
+    """Whether this is a table of judged pairs."""
+    return where is not None and is_liked(columns_of(where))
+
+
+def place_at(where: Where) -> Path:
+    """The file or folder of this machine that a user names."""
+    return Path(local_path(os.fspath(where))).expanduser()
+
+
 def columns_of(where: Where) -> tuple[str, ...]:
     """Those of a table of this machine, by its first row; none of anything else."""
-    path = Path(local_path(os.fspath(where))).expanduser()
+    path = place_at(where)
     first = next(good_rows(path), None) if is_table(where) and path.is_file() else None
     return () if first is None else tuple(first.cells)
 
 
 def is_flat(where: Where) -> bool:
     """Whether this is a folder of this machine with nothing in it but files, none an archive."""
-    path = Path(local_path(os.fspath(where))).expanduser()
+    path = place_at(where)
     return path.is_dir() and not any(
         inner.is_dir() or extension(inner.name) in ARCHIVES for inner in path.iterdir()
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from imagefinder.errors import SourceError
 from imagefinder.labels.columns import QUERY, RELEVANCE, RELEVANT, Cell, as_text, first_of
 from imagefinder.labels.judgements import Judgements
-from imagefinder.labels.places import meant
+from imagefinder.labels.places import by_name, meant
 from imagefinder.sources.row import BadRow, Row
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ def read_truth(finder: "ImageFinder", table: Path, rows: Iterable[Row | BadRow])
     Raises SourceError for a grade that is none, or where no query is an image of the collection.
     """
     contents: dict[str, str] = {}
-    ids: dict[str, str] = {}  # what an image may be called -> its id
+    uris: dict[str, str] = {}
     for record in finder.images():
-        contents[record.id] = record.sha256
-        ids[record.uri] = record.id
-    ids |= {id: id for id in contents}
+        contents[record.id], uris[record.id] = record.sha256, record.uri
+    ids = by_name(uris)
     answers: dict[str, dict[str, int]] = {}
     unknown = 0
     for row in rows:

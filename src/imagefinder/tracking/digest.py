@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imagefinder.labels import read_labels
-from imagefinder.labels.columns import is_liked
 from imagefinder.labels.liked import read_liked
-from imagefinder.labels.reading import columns_of
-from imagefinder.sources.address import local_path, redact
+from imagefinder.labels.reading import has_pairs
+from imagefinder.sources.address import redact
 
 if TYPE_CHECKING:
     from mlflow.entities import Dataset
@@ -80,10 +78,10 @@ def learned_from(
 ) -> DataSet:
     """What `adapt` reads: labelled images, or a table of judged pairs."""
     where = None if labels is None else os.fspath(labels)
-    if where is None or not is_liked(columns_of(where)):
+    if where is None or not has_pairs(where):
         return labelled(finder, read_labels(where, finder, label=label), where, collection)
     judged: defaultdict[str, list[tuple[str, bool]]] = defaultdict(list)
-    for pair in read_liked(finder, Path(local_path(where)).expanduser()):
+    for pair in read_liked(finder, where):
         judged[pair.query].append((pair.id, pair.liked))
         judged[pair.id]  # so that its bytes count, too
     images = [
