@@ -1,18 +1,18 @@
 """Embedders that PyTorch runs."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from threading import Lock
 
 import numpy as np
 import torch
 
 from imagefinder.arrays import Embeddings, Pixels, Tensor, Tensors
-from imagefinder.errors import ModelError, UsageError
+from imagefinder.errors import UsageError
 from imagefinder.models.preprocess import preprocess
 from imagefinder.models.processor import read_processor
 from imagefinder.models.torch.files import NetworkFiles
-from imagefinder.models.torch.network import Network, first_line, load_network
+from imagefinder.models.torch.network import Network, in_our_words, load_network
 from imagefinder.models.torch.texts import Texts, read_texts
 from imagefinder.types import ModelSpec, is_text
 
@@ -85,20 +85,9 @@ class TorchEmbedder:
                 rows[part] = rows_of(part).float().cpu().numpy()
         return rows
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"{self.spec.name}: the memory of {self.device} does not suffice; free some, or"
-                " compute on the processor: --device cpu"
-            ) from error
-        except RuntimeError as error:
-            raise ModelError(
-                f"{self.spec.name}: PyTorch fails on {self.device}: {first_line(error)}; try"
-                " --device cpu"
-            ) from error
+    def _translated(self) -> AbstractContextManager[None]:
+        when_full = "; free some, or compute on the processor: --device cpu"
+        return in_our_words(f"{self.spec.name}: ", self.device, when_full=when_full)
 
 
 class TorchTextEmbedder(TorchEmbedder):

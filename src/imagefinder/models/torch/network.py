@@ -177,6 +177,19 @@ def probe(
     return output, int(rows.shape[1])
 
 
+@contextmanager
+def in_our_words(whose: str, device: torch.device, *, when_full: str) -> Iterator[None]:
+    """Around what PyTorch computes: ModelError where it fails. `whose` begins what is said."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ModelError(f"{whose}the memory of {device} does not suffice{when_full}") from error
+    except RuntimeError as error:
+        raise ModelError(
+            f"{whose}PyTorch fails on {device}: {first_line(error)}; try --device cpu"
+        ) from error
+
+
 def first_line(error: BaseException) -> str:
     """What went wrong, without the advice for programmers below it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

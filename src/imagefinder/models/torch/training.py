@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from threading import Lock
 from typing import TypeAlias
 
@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from imagefinder.arrays import Embeddings, Tensors
-from imagefinder.errors import ModelError, UsageError
+from imagefinder.errors import UsageError
 from imagefinder.models.torch.augment import augmented
 from imagefinder.models.torch.embedder import device_for, dtype_for
-from imagefinder.models.torch.network import Network, first_line
+from imagefinder.models.torch.network import Network, in_our_words
 
 # (n, 3, height, width) preprocessed pictures, and the number of the class of each
 Batch: TypeAlias = tuple[Tensors, Sequence[int]]
@@ -22,7 +22,6 @@ Weights: TypeAlias = Mapping[str, torch.Tensor]
 TEMPERATURE = 0.1  # as in the paper
 FEWEST_OF_CLASS = 4  # pictures in a batch, where the batch is large enough
 STEEPEST = 1.0  # length of a gradient; the first ones of a new loss may be wild
-AT_ONCE = 64  # pictures embedded together
 
 DRAWING = Lock()
 
@@ -114,8 +113,7 @@ class Trainer:
         """(n, dim) of preprocessed pictures, by the weights of now. Raises as `learn`."""
         self._pictures.eval()
         with self._translated(), torch.inference_mode():
-            parts = torch.from_numpy(tensors).split(AT_ONCE)
-            rows: Embeddings = torch.cat([self._rows_of(part).cpu() for part in parts]).numpy()
+            rows: Embeddings = self._rows_of(torch.from_numpy(tensors)).cpu().numpy()
         if not np.isfinite(rows).all() or not rows.any(axis=1).all():
             raise self._diverged()
         return rows
@@ -152,16 +150,6 @@ class Trainer:
             " are no numbers any more; take a smaller one: --learning-rate"
         )
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"the memory of {self.device} does not suffice for learning; take fewer images at"
-                " once (--batch), or a smaller model"
-            ) from error
-        except RuntimeError as error:
-            raise ModelError(
-                f"PyTorch fails on {self.device}: {first_line(error)}; try --device cpu"
-            ) from error
+    def _translated(self) -> AbstractContextManager[None]:
+        when_full = " for learning; take fewer images at once (--batch), or a smaller model"
+        return in_our_words("", self.device, when_full=when_full)
