@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from imagefinder.evaluate import Evaluation, Plan
     from imagefinder.finder import ImageFinder
     from imagefinder.labels import Judgements
+    from imagefinder.report import Page
     from imagefinder.sources import TableColumns
     from imagefinder.tracking.runs import Run
     from imagefinder.types import FillReport, IndexReport
@@ -133,7 +134,8 @@ def evaluate(
         raise UsageError("--space is of a collection; name it with -c, or take --model")
     else:
         opened = of_images(labels, label, model or [], columns, device)
-    with tracked_by(track, experiment, plan, labels, collection) as run, opened as subject:
+    place = Place(labels, None if labels is not None and collection is None else chosen(collection))
+    with tracked_by(track, experiment, plan, place) as run, opened as subject:
         with BarProgress("searching") as progress:
             evaluation = measure(
                 subject.finder,
@@ -142,14 +144,14 @@ def evaluate(
                 plan=plan,
                 on_progress=progress,
             )
-        if report is not None:
-            write_report(report, evaluation, subject)
+        page = None if report is None else write_report(report, evaluation, subject)
         failed = failures(evaluation, limits)
         if json:
             show_json(as_json(evaluation, failed))
         else:
             show(evaluation)
-        keep(run, evaluation, subject, labels, collection)
+        if run is not None:
+            keep(run, evaluation, page or page_of(evaluation, subject), subject, place)
     tell_left_out(subject.judgements, evaluation)
     for name in subject.adapted:
         note(
@@ -164,54 +166,59 @@ def evaluate(
         raise typer.Exit(FAILURE)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the labels stand, None for the collection's metadata, and the collection that is
+    measured, None where images are indexed for it."""
+
+    labels: str | None
+    collection: str | None
+
+
 def tracked_by(
-    track: str | None, experiment: str, plan: "Plan", labels: str | None, collection: str | None
+    track: str | None, experiment: str, plan: "Plan", place: Place
 ) -> "AbstractContextManager[Run | None]":
     """A run in MLflow, where one is asked for."""
     parameters: dict[str, object] = {}
     if track is not None:
         from imagefinder.tracking.measured import decided
 
-        parameters = decided(plan, labels=labels, collection=place_of(labels, collection))
+        parameters = decided(plan, labels=place.labels, collection=place.collection)
     return tracked(track, experiment, "evaluate", parameters)
 
 
 def keep(
-    run: "Run | None",
-    evaluation: "Evaluation",
-    subject: "Subject",
-    labels: str | None,
-    collection: str | None,
+    run: "Run", evaluation: "Evaluation", page: "Page", subject: "Subject", place: Place
 ) -> None:
-    """Log an evaluation to its run, if there is one."""
-    if run is not None:
-        from imagefinder.tracking.measured import log_evaluation
+    """Log an evaluation to its run."""
+    from imagefinder.tracking.measured import log_evaluation
 
-        log_evaluation(
-            run,
-            evaluation,
-            subject.judgements,
-            subject.finder,
-            labels=labels,
-            collection=place_of(labels, collection),
-        )
-
-
-def place_of(labels: str | None, collection: str | None) -> str | None:
-    """The collection that is measured; None where images are indexed for it."""
-    return None if labels is not None and collection is None else chosen(collection)
+    log_evaluation(
+        run,
+        evaluation,
+        page,
+        subject.judgements,
+        subject.finder,
+        labels=place.labels,
+        collection=place.collection,
+    )
 
 
-def write_report(file: Path, evaluation: "Evaluation", subject: "Subject") -> None:
-    """The page of an evaluation."""
+def write_report(file: Path, evaluation: "Evaluation", subject: "Subject") -> "Page":
+    """The page of an evaluation, in a file."""
+    page = page_of(evaluation, subject)
+    page.write(file)
+    note(f"the report is {plain(file)}")
+    return page
+
+
+def page_of(evaluation: "Evaluation", subject: "Subject") -> "Page":
+    """With its map and pictures, which take a moment."""
     from imagefinder.evaluate.page import evaluation_page
 
     names = ", ".join(setting.name for setting in evaluation.settings)
-    page = evaluation_page(
-        evaluation, subject.judgements, subject.finder, title=f"Evaluation of {names}"
-    )
-    page.write(file)
-    note(f"the report is {plain(file)}")
+    title = f"Evaluation of {names}"
+    return evaluation_page(evaluation, subject.judgements, subject.finder, title=title)
 
 
 def numbers(text: str) -> list[int]:

@@ -63,8 +63,9 @@ def gather(where: str, token: str | None, folder: Path) -> Gathered:
 
 def of_service(where: str, token: str | None) -> Gathered:
     """The address of a service."""
-    opening = {"model": None, "embedder": None, "limits": DEFAULT_LIMITS}
-    with open_service(where, api_key=token, **opening) as finder:  # type: ignore[arg-type]
+    with open_service(
+        where, model=None, embedder=None, limits=DEFAULT_LIMITS, api_key=token
+    ) as finder:
         status = finder.status()
         first = next(iter(finder.images()), None)
     title, address = status.collection, redact(where)

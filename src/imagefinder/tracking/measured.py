@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from imagefinder._version import __version__
 from imagefinder.evaluate.curves import RECALL, precision_by_recall
-from imagefinder.evaluate.page import evaluation_page
 from imagefinder.local import LocalFinder
 from imagefinder.report import plots
 from imagefinder.sources.address import redact
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from imagefinder.evaluate.run import Measured
     from imagefinder.finder import ImageFinder
     from imagefinder.labels import Judgements
+    from imagefinder.report import Page
     from imagefinder.tracking.runs import Run
 
 # A drawing takes its inks from the page that it is in; alone it brings them along.
@@ -41,13 +41,14 @@ def decided(plan: "Plan", *, labels: str | None, collection: str | None) -> dict
 def log_evaluation(
     run: "Run",
     evaluation: "Evaluation",
+    page: "Page",
     judgements: "Judgements",
     finder: "ImageFinder",
     *,
     labels: str | None,
     collection: str | None,
 ) -> None:
-    """The measures with their intervals, the classes, the page and the plots; of several settings
+    """The measures with their intervals, the classes, its `page` and the plots; of several settings
     each has a run within this one, so that MLflow compares them side by side. `labels` is where the
     right answers stand, None for the metadata of the `collection`, which is None where images were
     indexed for the measuring."""
@@ -57,17 +58,15 @@ def log_evaluation(
         | ({"classes": evaluation.classes} if evaluation.classes else {})
     )
     if len(evaluation.settings) == 1:
-        log_setting(run, evaluation, judgements, finder, evaluation.settings[0])
+        log_setting(run, finder, evaluation.settings[0])
     else:
         for setting in evaluation.settings:
             with run.child(setting.name) as own:
                 own.parameters(decided(evaluation.plan, labels=labels, collection=collection))
-                log_setting(own, evaluation, judgements, finder, setting)
+                log_setting(own, finder, setting)
         for one in evaluation.differences:
             name = f"{one.measure}_{one.of}_to_{one.to}"
             run.metrics(bounds({name: one.interval}))
-    names = ", ".join(setting.name for setting in evaluation.settings)
-    page = evaluation_page(evaluation, judgements, finder, title=f"Evaluation of {names}")
     run.text(page.render(), "report.html")
     lines = {
         setting.name: (
@@ -79,13 +78,7 @@ def log_evaluation(
     run.text(alone(plots.curve(lines, x="recall", y="precision")), "precision_by_recall.svg")
 
 
-def log_setting(
-    run: "Run",
-    evaluation: "Evaluation",
-    judgements: "Judgements",
-    finder: "ImageFinder",
-    setting: "Measured",
-) -> None:
+def log_setting(run: "Run", finder: "ImageFinder", setting: "Measured") -> None:
     """What one space, or several that are fused, is worth."""
     run.parameters({"space": setting.name, "fingerprint": fingerprint_of(finder, setting.name)})
     run.metrics(bounds(setting.measures))

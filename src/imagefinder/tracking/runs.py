@@ -58,12 +58,6 @@ class Run:
             for some in chunks(known, AT_ONCE):
                 self.server.client.log_batch(self.id, metrics=some)
 
-    def tags(self, values: Mapping[str, str]) -> None:
-        """Words about the run."""
-        with self._told():
-            for name, value in values.items():
-                self.server.client.set_tag(self.id, name, value)
-
     def text(self, content: str, file: str) -> None:
         """A file of its artifacts."""
         with self._told():
