@@ -1,5 +1,6 @@
 """Pictures of classes that a model sees, and does not tell apart."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,21 @@ def write_classes(folder: Path, *, seed: int = 1) -> None:
             pixels[0, 0] += numbers.integers(0, 3, 3)
             big = np.kron(pixels, np.ones((8, 8, 1))).astype(np.uint8)
             Image.fromarray(big).save(folder / name / f"{number:02}.png")
+
+
+def found_right(
+    finder: ImageFinder, pictures: Path, classes: Sequence[str], spaces: Sequence[str]
+) -> dict[str, int]:
+    """How many of the first five hits have the class that was searched with, over one picture of
+    each class, in each space."""
+    return {
+        space: sum(
+            hit.id.startswith(name)
+            for name in classes
+            for hit in finder.search(pictures / name / "00.png", 5, space=space)
+        )
+        for space in spaces
+    }
 
 
 @pytest.fixture(scope="module")

@@ -33,6 +33,17 @@ def write_pictures(folder: Path, names: Sequence[str], *, first: int = 0) -> Non
         picture(seed).save(path)
 
 
+def write_kinds(folder: Path, *, kinds: int = 3, each: int = 4) -> None:
+    """Directories kind0, kind1, ... of pictures that are alike but for their noise."""
+    for kind in range(kinds):
+        for number in range(each):
+            path = folder / f"kind{kind}" / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.asarray(picture(kind)).astype(int)
+            noise = np.random.default_rng(10 * kind + number).integers(-90, 90, pixels.shape)
+            Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(path)
+
+
 def touch_later(path: Path, seconds: int = 10) -> None:
     """As if the file had been written again later."""
 

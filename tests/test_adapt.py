@@ -9,7 +9,7 @@ import pytest
 from imagefinder import ImageFinder, errors
 from imagefinder.adapt import Plan, adapt
 from imagefinder.adapt.choose import AS_IT_IS
-from tests.faint_classes import CLASSES, EACH, write_classes
+from tests.faint_classes import CLASSES, EACH, found_right, write_classes
 
 
 def test_what_separates_classes_is_learned(trees: Path) -> None:
@@ -34,11 +34,7 @@ def test_what_separates_classes_is_learned(trees: Path) -> None:
         assert (states["toy-adapted"].images, states["toy-adapted"].behind) == (200, 0)
         new = trees / "new"
         write_classes(new, seed=99)
-        right = {"toy": 0, "toy-adapted": 0}
-        for name in CLASSES:
-            for space in right:
-                hits = finder.search(new / name / "00.png", 5, space=space)
-                right[space] += sum(hit.id.startswith(name) for hit in hits)
+        right = found_right(finder, new, CLASSES, ["toy", "toy-adapted"])
         assert right["toy-adapted"] >= 15 > 10 > right["toy"]
 
         description = json.loads((found.folder / "adapted.json").read_text())

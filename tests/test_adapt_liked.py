@@ -13,7 +13,7 @@ from imagefinder.adapt.pair_methods import discriminative, pair_methods, relevan
 from imagefinder.adapt.pair_precision import by_chance, compared, precision
 from imagefinder.labels.liked import LikedPair, read_liked
 from tests.commands import Run
-from tests.faint_classes import CLASSES, EACH, write_classes
+from tests.faint_classes import CLASSES, EACH, found_right, write_classes
 
 JUDGED = 6  # for each query: half of them of its class
 
@@ -47,11 +47,7 @@ def test_what_pairs_tell_is_learned(trees: Path, tmp_path: Path) -> None:
         assert 0.1 < found.difference.low < found.difference.value < found.difference.high
         assert found.operating.precision > 0.7
         write_classes(tmp_path / "new", seed=98)
-        right = {"toy": 0, "liked": 0}
-        for name in CLASSES:
-            for space in right:
-                hits = finder.search(tmp_path / "new" / name / "00.png", 5, space=space)
-                right[space] += sum(hit.id.startswith(name) for hit in hits)
+        right = found_right(finder, tmp_path / "new", CLASSES, ["toy", "liked"])
         assert right["liked"] >= 15 > 10 > right["toy"]
         finder.drop_space("liked")
 

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from imagefinder import ImageFinder
 from imagefinder.cli import evaluated, output
 from imagefinder.labels import read_labels
 from tests.commands import Run
-from tests.pictures import picture
+from tests.pictures import picture, write_kinds
 from tests.serving import served
 from tests.toy_models import write_model
 
@@ -24,13 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_model(tmp_path / "toy-a", dim=16, seed=1)
     write_model(tmp_path / "toy-b", dim=2, seed=2)
-    for kind in range(3):
-        for number in range(4):
-            path = tmp_path / "photos" / f"kind{kind}" / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = np.asarray(picture(kind)).astype(int)
-            noise = np.random.default_rng(10 * kind + number).integers(-90, 90, pixels.shape)
-            Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(path)
+    write_kinds(tmp_path / "photos")
     return tmp_path
 
 

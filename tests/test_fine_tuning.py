@@ -25,6 +25,7 @@ from imagefinder.models.description import FINE_TUNED, has_learned
 from imagefinder.models.torch import load
 from imagefinder.models.torch.training import Trainer
 from tests.commands import Run
+from tests.faint_classes import found_right
 from tests.small_networks import SIDE, save_network
 from tests.toy_models import write_model
 
@@ -108,11 +109,7 @@ def test_a_network_learns_what_it_did_not_see(tints: Path) -> None:
         assert (states["net-tuned"].images, states["net-tuned"].behind) == (160, 0)
         new = tints / "new"
         write_tints(new, seed=99, each=3)
-        right = {"net": 0, "net-tuned": 0}
-        for name in CLASSES:
-            for space in right:
-                hits = finder.search(new / name / "00.png", 5, space=space)
-                right[space] += sum(hit.id.startswith(name) for hit in hits)
+        right = found_right(finder, new, CLASSES, ["net", "net-tuned"])
         assert right["net-tuned"] >= 18 > 14 > right["net"]
 
         assert found.folder is not None

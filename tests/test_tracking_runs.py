@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
 
 from imagefinder import ImageFinder
 from imagefinder.adapt import Adaptation
@@ -24,7 +23,7 @@ from imagefinder.tracking.digest import DataSet
 from imagefinder.tracking.runs import started
 from tests.commands import Run
 from tests.mlflow_server import mlflow_server, serving_model
-from tests.pictures import picture
+from tests.pictures import write_kinds
 from tests.toy_models import write_model
 
 if TYPE_CHECKING:
@@ -41,13 +40,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("tracking")
     write_model(home / "toy-a", dim=16, seed=1)
     write_model(home / "toy-b", dim=2, seed=2)
-    for kind in range(3):
-        for number in range(4):
-            path = home / "photos" / f"kind{kind}" / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = np.asarray(picture(kind)).astype(int)
-            noise = np.random.default_rng(10 * kind + number).integers(-90, 90, pixels.shape)
-            Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8)).save(path)
+    write_kinds(home / "photos")
     with ImageFinder.open(home / "shop", model=str(home / "toy-a")) as finder:
         finder.index(home / "photos")
         finder.add_space(str(home / "toy-b"))
