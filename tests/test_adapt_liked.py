@@ -68,10 +68,12 @@ def test_a_person_sees_what_came_of_it(trees: Path, tmp_path: Path, cli: Run) ->
     assert " pairs, " in err
     assert "of them liked, tested on " in err
     assert "AP on the test part: 0." in out
-    shown = int(err.split("learned from ")[1].split()[0]) + int(
-        err.split("tested on ")[1].split()[0]
+    learned, liked, tested = (
+        int(err.split(before)[1].split()[0])
+        for before in ("learned from ", " pairs, ", "tested on ")
     )
-    assert 400 < shown <= count  # those that are in both parts say nothing
+    assert 400 < learned + tested <= count  # those that are in both parts say nothing
+    assert liked == pytest.approx(learned / 2, rel=0.1)  # of those that were learned from
     assert cli("models", "drop", "seen", "-c", trees / "c", "--yes")[0] == 0
 
 

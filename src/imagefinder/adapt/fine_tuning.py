@@ -147,7 +147,7 @@ def learned(
         after,
         plan,
         base=base.name,
-        kind=examples.kind,
+        kind=known.kind,
         train=len([id for id in known.ids if id not in pictures.skipped]),
         threshold=threshold,
     )

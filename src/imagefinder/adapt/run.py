@@ -45,9 +45,9 @@ class Adaptation:
     """What was learned, and what it is worth on the part that nothing was learned from. `kept` says
     whether it is better by more than chance; then `space` has it, and `folder` the model.
 
-    `train` and `test` are so many of a `kind`, as "images of 4 classes"; their `measure` is mAP of
-    labelled images, and AP of pairs. `chance` is the difference that labels dealt out at random
-    stay below 99 times in 100. `operating` is the threshold, chosen on the first part, with the
+    `train` and `test` are so many; the first are of a `kind`, as "images of 4 classes". The
+    `measure` is mAP of labelled images, and AP of pairs. `chance` is the difference that labels
+    dealt out at random stay below 99 times in 100. `operating` is the threshold, chosen on the first part, with the
     precision and recall that pairs of the test part have above it. `skipped` are those that could
     not be read, where images were."""
 
@@ -110,7 +110,7 @@ def learned(
         held.projected(projection),
         plan,
         base=base,
-        kind=evidence.kind,
+        kind=known.kind,
         train=len(known),
         threshold=threshold(known, best, plan),
     )
