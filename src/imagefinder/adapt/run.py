@@ -47,9 +47,9 @@ class Adaptation:
 
     `train` and `test` are so many; the first are of a `kind`, as "images of 4 classes". The
     `measure` is mAP of labelled images, and AP of pairs. `chance` is the difference that labels
-    dealt out at random stay below 99 times in 100. `operating` is the threshold, chosen on the first part, with the
-    precision and recall that pairs of the test part have above it. `skipped` are those that could
-    not be read, where images were."""
+    dealt out at random stay below 99 times in 100. `operating` is the threshold, chosen on the
+    first part, with the precision and recall that pairs of the test part have above it. `skipped`
+    are those that could not be read, where images were."""
 
     base: str
     method: str
